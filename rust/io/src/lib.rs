@@ -1,0 +1,1 @@
+//! Devices, sockets and threads around the engine.

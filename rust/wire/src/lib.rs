@@ -1,0 +1,1 @@
+//! Header views of the protocols that cross the engine.
