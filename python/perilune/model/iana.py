@@ -1,0 +1,205 @@
+"""Numbers that IANA assigns for IKEv2 and IPsec, under IANA's own names.
+
+Registries: "Internet Key Exchange Version 2 (IKEv2) Parameters", "Protocol Numbers". A number that
+arrives from the network and is not named here stays a plain integer.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class ExchangeType(IntEnum):
+    """Exchange types (RFC 7296, section 3.1)."""
+
+    IKE_SA_INIT = 34
+    IKE_AUTH = 35
+    CREATE_CHILD_SA = 36
+    INFORMATIONAL = 37
+
+
+class PayloadType(IntEnum):
+    """Payload types (RFC 7296, section 3.2; RFC 7383, section 2.5)."""
+
+    NONE = 0
+    SA = 33
+    KE = 34
+    ID_I = 35
+    ID_R = 36
+    CERT = 37
+    CERTREQ = 38
+    AUTH = 39
+    NONCE = 40
+    NOTIFY = 41
+    DELETE = 42
+    VENDOR = 43
+    TS_I = 44
+    TS_R = 45
+    SK = 46
+    CP = 47
+    EAP = 48
+    SKF = 53
+
+
+class ProtocolId(IntEnum):
+    """Security protocol identifiers (RFC 7296, section 3.3.1)."""
+
+    NONE = 0
+    IKE = 1
+    AH = 2
+    ESP = 3
+
+
+class TransformType(IntEnum):
+    """Transform types (RFC 7296, section 3.3.2; names of RFC 9370 and RFC 9827)."""
+
+    ENCR = 1
+    PRF = 2
+    INTEG = 3
+    KE = 4
+    SN = 5
+
+
+class EncrId(IntEnum):
+    """Encryption algorithms, transform type 1."""
+
+    ENCR_AES_CBC = 12
+    ENCR_AES_GCM_16 = 20
+    ENCR_CHACHA20_POLY1305 = 28
+
+
+class PrfId(IntEnum):
+    """Pseudorandom functions, transform type 2."""
+
+    PRF_HMAC_SHA2_256 = 5
+    PRF_HMAC_SHA2_384 = 6
+    PRF_HMAC_SHA2_512 = 7
+
+
+class IntegId(IntEnum):
+    """Integrity algorithms, transform type 3."""
+
+    NONE = 0
+    AUTH_HMAC_SHA2_256_128 = 12
+    AUTH_HMAC_SHA2_384_192 = 13
+    AUTH_HMAC_SHA2_512_256 = 14
+
+
+class KeId(IntEnum):
+    """Key exchange methods, transform type 4."""
+
+    NONE = 0
+    MODP_2048 = 14
+    MODP_3072 = 15
+    MODP_4096 = 16
+    MODP_6144 = 17
+    MODP_8192 = 18
+    ECP_256 = 19
+    ECP_384 = 20
+    ECP_521 = 21
+    CURVE25519 = 31
+    CURVE448 = 32
+
+
+class SnId(IntEnum):
+    """Sequence numbers, transform type 5 (RFC 9827)."""
+
+    SEQUENTIAL_32 = 0
+    PARTIALLY_TRANSMITTED_64 = 1
+
+
+class IdType(IntEnum):
+    """Identification types (RFC 7296, section 3.5)."""
+
+    ID_IPV4_ADDR = 1
+    ID_FQDN = 2
+    ID_RFC822_ADDR = 3
+    ID_IPV6_ADDR = 5
+    ID_DER_ASN1_DN = 9
+    ID_DER_ASN1_GN = 10
+    ID_KEY_ID = 11
+
+
+class AuthMethod(IntEnum):
+    """Authentication methods (RFC 7296, section 3.8)."""
+
+    RSA_DIGITAL_SIGNATURE = 1
+    SHARED_KEY_MIC = 2
+    DSS_DIGITAL_SIGNATURE = 3
+
+
+class CertEncoding(IntEnum):
+    """Certificate encodings (RFC 7296, section 3.6)."""
+
+    PKCS7_WRAPPED_X509 = 1
+    PGP = 2
+    DNS_SIGNED_KEY = 3
+    X509_SIGNATURE = 4
+    KERBEROS_TOKENS = 6
+    CRL = 7
+    ARL = 8
+    SPKI = 9
+    X509_ATTRIBUTE = 10
+    RAW_RSA_KEY = 11
+    HASH_AND_URL_X509 = 12
+    HASH_AND_URL_BUNDLE = 13
+
+
+class TsType(IntEnum):
+    """Traffic selector types (RFC 7296, section 3.13.1)."""
+
+    TS_IPV4_ADDR_RANGE = 7
+    TS_IPV6_ADDR_RANGE = 8
+
+
+class CpType(IntEnum):
+    """Configuration payload types (RFC 7296, section 3.15)."""
+
+    CFG_REQUEST = 1
+    CFG_REPLY = 2
+    CFG_SET = 3
+    CFG_ACK = 4
+
+
+class NotifyType(IntEnum):
+    """Notify message types (RFC 7296, section 3.10.1; RFC 7383); below 16384 they report errors."""
+
+    UNSUPPORTED_CRITICAL_PAYLOAD = 1
+    INVALID_IKE_SPI = 4
+    INVALID_MAJOR_VERSION = 5
+    INVALID_SYNTAX = 7
+    INVALID_MESSAGE_ID = 9
+    INVALID_SPI = 11
+    NO_PROPOSAL_CHOSEN = 14
+    INVALID_KE_PAYLOAD = 17
+    AUTHENTICATION_FAILED = 24
+    SINGLE_PAIR_REQUIRED = 34
+    NO_ADDITIONAL_SAS = 35
+    INTERNAL_ADDRESS_FAILURE = 36
+    FAILED_CP_REQUIRED = 37
+    TS_UNACCEPTABLE = 38
+    INVALID_SELECTORS = 39
+    TEMPORARY_FAILURE = 43
+    CHILD_SA_NOT_FOUND = 44
+    INITIAL_CONTACT = 16384
+    SET_WINDOW_SIZE = 16385
+    ADDITIONAL_TS_POSSIBLE = 16386
+    IPCOMP_SUPPORTED = 16387
+    NAT_DETECTION_SOURCE_IP = 16388
+    NAT_DETECTION_DESTINATION_IP = 16389
+    COOKIE = 16390
+    USE_TRANSPORT_MODE = 16391
+    HTTP_CERT_LOOKUP_SUPPORTED = 16392
+    REKEY_SA = 16393
+    ESP_TFC_PADDING_NOT_SUPPORTED = 16394
+    NON_FIRST_FRAGMENTS_ALSO = 16395
+    IKEV2_FRAGMENTATION_SUPPORTED = 16430
+
+    @property
+    def is_error(self) -> bool:
+        """Whether this type reports an error rather than a status."""
+        return self < FIRST_STATUS_NOTIFY
+
+
+FIRST_STATUS_NOTIFY = 16384
+"""Notify types from here on are status; those below are errors (RFC 7296, section 3.10.1)."""

@@ -1,0 +1,163 @@
+"""Offered algorithms (`Proposal`) and chosen ones (`IkeSuite`, `EspSuite`) (RFC 7296, section 3.3)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from perilune.model.iana import EncrId, IntegId, KeId, PrfId, ProtocolId, SnId, TransformType
+
+
+@dataclass(frozen=True, slots=True)
+class Transform:
+    """One algorithm of a proposal (RFC 7296, section 3.3.2).
+
+    A transform from the network may have a type, a number or an attribute that we do not know; such a
+    transform can be written down and shown, and is never chosen.
+    """
+
+    type: TransformType | int
+    """Transform type."""
+
+    id: int
+    """Transform ID, a number in the registry of its type."""
+
+    key_bits: int | None = None
+    """Key Length attribute (type 14), in bits; None where the attribute is absent."""
+
+    other_attributes: tuple[tuple[int, bytes], ...] = ()
+    """Attributes other than Key Length: (type, value)."""
+
+    def __str__(self) -> str:
+        names = _ID_NAMES.get(self.type)
+        try:
+            name = names(self.id).name if names else f"type {self.type} number {self.id}"
+        except ValueError:
+            name = f"{TransformType(self.type).name} number {self.id}"
+        return f"{name}({self.key_bits})" if self.key_bits is not None else name
+
+
+_ID_NAMES: dict[int, type[EncrId | PrfId | IntegId | KeId | SnId]] = {
+    TransformType.ENCR: EncrId,
+    TransformType.PRF: PrfId,
+    TransformType.INTEG: IntegId,
+    TransformType.KE: KeId,
+    TransformType.SN: SnId,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """Transforms for one protocol, in the order in which the sender prefers them (section 3.3.1)."""
+
+    protocol: ProtocolId | int
+    transforms: tuple[Transform, ...]
+    spi: bytes = b""
+    """The sender's SPI: 8 octets for a rekeyed IKE SA, 4 for ESP, empty in IKE_SA_INIT and in policy."""
+
+    number: int = 1
+    """Proposal Num; the first proposal of an SA payload is 1 and each next one more."""
+
+    def of_type(self, type_: TransformType) -> tuple[Transform, ...]:
+        """Return the transforms of one type, in order."""
+        return tuple(transform for transform in self.transforms if transform.type == type_)
+
+    def with_spi(self, spi: bytes, number: int | None = None) -> Proposal:
+        """Return this proposal with another SPI and, if given, another number."""
+        return replace(self, spi=spi, number=self.number if number is None else number)
+
+    def without(self, type_: TransformType) -> Proposal:
+        """Return this proposal without any transform of one type.
+
+        IKE_AUTH carries no key exchange, so the child it creates is offered without one (section 1.2).
+        """
+        return replace(self, transforms=tuple(t for t in self.transforms if t.type != type_))
+
+    def __str__(self) -> str:
+        protocol = self.protocol.name if isinstance(self.protocol, ProtocolId) else str(self.protocol)
+        return f"{protocol}: " + ", ".join(map(str, self.transforms))
+
+
+AEADS = frozenset({EncrId.ENCR_AES_GCM_16, EncrId.ENCR_CHACHA20_POLY1305})
+"""Encryption algorithms that authenticate too, and so come with no integrity transform (RFC 5282)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Encryption:
+    """A chosen encryption algorithm with its key length."""
+
+    id: EncrId
+    key_bits: int
+    """Length of the key proper in bits, without a salt; 256 for ChaCha20-Poly1305, which sends no attribute."""
+
+    @property
+    def is_aead(self) -> bool:
+        """Whether it authenticates too."""
+        return self.id in AEADS
+
+    @property
+    def salt_octets(self) -> int:
+        """Octets of salt that are derived behind the key (RFC 4106, section 8.1; RFC 7634, section 2)."""
+        return 4 if self.is_aead else 0
+
+    @property
+    def keying_octets(self) -> int:
+        """Octets to take from the key stream: key and salt."""
+        return self.key_bits // 8 + self.salt_octets
+
+    def __str__(self) -> str:
+        return f"{self.id.name.removeprefix('ENCR_')}-{self.key_bits}"
+
+
+INTEG_KEY_OCTETS = {
+    IntegId.NONE: 0,
+    IntegId.AUTH_HMAC_SHA2_256_128: 32,
+    IntegId.AUTH_HMAC_SHA2_384_192: 48,
+    IntegId.AUTH_HMAC_SHA2_512_256: 64,
+}
+"""Key length of each integrity algorithm in octets (RFC 4868, section 2.1.1)."""
+
+
+@dataclass(frozen=True, slots=True)
+class IkeSuite:
+    """The algorithms of an IKE SA."""
+
+    encryption: Encryption
+    prf: PrfId
+    integrity: IntegId
+    """NONE exactly where the encryption is an AEAD."""
+
+    key_exchange: KeId
+
+    def __str__(self) -> str:
+        parts = [str(self.encryption)]
+        if self.integrity is not IntegId.NONE:
+            parts.append(self.integrity.name.removeprefix("AUTH_"))
+        return "/".join([*parts, self.prf.name, self.key_exchange.name])
+
+
+@dataclass(frozen=True, slots=True)
+class EspSuite:
+    """The algorithms of an ESP SA."""
+
+    encryption: Encryption
+    integrity: IntegId
+    """NONE exactly where the encryption is an AEAD."""
+
+    sequence_numbers: SnId
+    key_exchange: KeId = KeId.NONE
+    """The method of the exchange that CREATE_CHILD_SA ran for it; NONE for a child of IKE_AUTH."""
+
+    @property
+    def keying_octets(self) -> int:
+        """Octets of KEYMAT for one direction: encryption key, salt, integrity key."""
+        return self.encryption.keying_octets + INTEG_KEY_OCTETS[self.integrity]
+
+    def __str__(self) -> str:
+        parts = [str(self.encryption)]
+        if self.integrity is not IntegId.NONE:
+            parts.append(self.integrity.name.removeprefix("AUTH_"))
+        if self.sequence_numbers is SnId.PARTIALLY_TRANSMITTED_64:
+            parts.append("ESN")
+        if self.key_exchange is not KeId.NONE:
+            parts.append(self.key_exchange.name)
+        return "/".join(parts)
