@@ -87,7 +87,7 @@ class Encryption:
 
     id: EncrId
     key_bits: int
-    """Length of the key proper in bits, without a salt; 256 for ChaCha20-Poly1305, which sends no attribute."""
+    """Length of the key proper in bits, without a salt; 256 for ChaCha20-Poly1305, which sends none."""
 
     @property
     def is_aead(self) -> bool:

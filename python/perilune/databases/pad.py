@@ -1,0 +1,181 @@
+"""The Peer Authorization Database (RFC 4301, section 4.4.3): who may be a peer, and what it may have.
+
+An entry is what swanctl.conf calls a connection; the words of its fields are swanctl.conf's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from ipaddress import IPv4Network, IPv6Network
+
+from perilune.databases.sad import Lifetime
+from perilune.databases.spd import Action
+from perilune.model.address import IKE_PORT, IpAddress
+from perilune.model.identity import Identity
+from perilune.model.proposal import Proposal
+from perilune.model.secret import Secret
+from perilune.model.selector import TrafficSelector
+from perilune.model.time import ZERO, Duration
+
+
+@dataclass(frozen=True, slots=True)
+class AddressRange:
+    """Addresses from one to another, both included."""
+
+    first: IpAddress
+    last: IpAddress
+
+    def contains(self, address: IpAddress) -> bool:
+        """Whether an address lies in the range."""
+        return address.version == self.first.version and int(self.first) <= int(address) <= int(self.last)
+
+    def __str__(self) -> str:
+        return str(self.first) if self.first == self.last else f"{self.first}-{self.last}"
+
+
+@dataclass(frozen=True, slots=True)
+class HostName:
+    """A name whose addresses the driver looks up."""
+
+    name: str
+
+    def __str__(self) -> str:
+        return self.name
+
+
+ANY_IPV4 = AddressRange(IPv4Network("0.0.0.0/0")[0], IPv4Network("0.0.0.0/0")[-1])
+ANY_IPV6 = AddressRange(IPv6Network("::/0")[0], IPv6Network("::/0")[-1])
+Host = AddressRange | HostName
+"""One element of `local_addrs` or `remote_addrs`; `%any` is both ANY_IPV4 and ANY_IPV6."""
+
+
+@dataclass(frozen=True, slots=True)
+class DynamicSelector:
+    """`dynamic`: the address of the IKE SA's own end, with a protocol and ports."""
+
+    protocol: int = 0
+    first_port: int = 0
+    last_port: int = 65535
+
+
+ChildSelector = TrafficSelector | DynamicSelector
+"""One element of `local_ts` or `remote_ts`."""
+
+
+class StartAction(Enum):
+    """When a child is set up (`start_action`)."""
+
+    NONE = "none"
+    START = "start"
+    """As soon as the configuration is loaded."""
+
+    TRAP = "trap"
+    """With the first packet that wants it."""
+
+    TRAP_START = "trap|start"
+
+
+class LossAction(Enum):
+    """What to do for a child that the peer closed or that liveness lost (`close_action`, `dpd_action`)."""
+
+    CLEAR = "clear"
+    START = "start"
+    TRAP = "trap"
+
+
+class Fragmentation(Enum):
+    """Use of IKE fragmentation (RFC 7383; `fragmentation`)."""
+
+    YES = "yes"
+    ACCEPT = "accept"
+    FORCE = "force"
+    NO = "no"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChildPolicy:
+    """What one child may be: an SPD entry's template (RFC 4301, section 4.4.1.2)."""
+
+    name: str
+    action: Action = Action.PROTECT
+    """From `mode`: tunnel is PROTECT, pass is BYPASS, drop is DISCARD."""
+
+    proposals: tuple[Proposal, ...] = ()
+    """ESP proposals in order of preference; at least one where the action is PROTECT."""
+
+    local_ts: tuple[ChildSelector, ...] = (DynamicSelector(),)
+    remote_ts: tuple[ChildSelector, ...] = (DynamicSelector(),)
+    lifetime: Lifetime = field(default_factory=Lifetime)
+    """Soft and hard limits, before jitter."""
+
+    rand_time: Duration = ZERO
+    """Up to so much is taken from the soft time, at random, so that both ends seldom rekey at once."""
+
+    rand_octets: int = 0
+    rand_packets: int = 0
+    start_action: StartAction = StartAction.NONE
+    close_action: LossAction = LossAction.CLEAR
+    dpd_action: LossAction = LossAction.CLEAR
+    replay_window_packets: int = 128
+    priority: int | None = None
+    """Place in the SPD, smaller first; None puts narrower selectors before wider ones."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PadEntry:
+    """A connection: how a peer is found, how each side proves who it is, and its children."""
+
+    name: str
+    local_addrs: tuple[Host, ...] = (ANY_IPV4, ANY_IPV6)
+    remote_addrs: tuple[Host, ...] = (ANY_IPV4, ANY_IPV6)
+    local_port: int = IKE_PORT
+    remote_port: int = IKE_PORT
+    proposals: tuple[Proposal, ...]
+    """IKE proposals in order of preference."""
+
+    local_id: Identity | None = None
+    """None is the address of our end."""
+
+    remote_id: Identity | None = None
+    """None accepts any identity that has a secret."""
+
+    encap: bool = False
+    """Pretend a NAT, so that ESP always travels in UDP."""
+
+    fragmentation: Fragmentation = Fragmentation.YES
+    dpd_delay: Duration = ZERO
+    """Silence after which the peer is asked whether it lives; zero never asks."""
+
+    rekey_time: Duration = Duration.seconds(4 * 3600)
+    """Age at which an IKE SA is rekeyed; zero never."""
+
+    over_time: Duration = Duration.seconds(0.4 * 3600)
+    """After rekey_time, how long until an IKE SA that was not rekeyed ends."""
+
+    rand_time: Duration = Duration.seconds(0.4 * 3600)
+    """Up to so much is taken from rekey_time, at random."""
+
+    keyingtries: int = 1
+    """How often a set-up is tried over before it fails; 0 never gives up."""
+
+    children: tuple[ChildPolicy, ...] = ()
+
+    def child(self, name: str) -> ChildPolicy | None:
+        """Return the child with a name, or None."""
+        return next((child for child in self.children if child.name == name), None)
+
+
+@dataclass(frozen=True, slots=True)
+class SharedSecret:
+    """A pre-shared key and whose it is (`secrets.ike*`)."""
+
+    secret: Secret
+    owners: tuple[Identity, ...] = ()
+    """Identities that may use it; empty is everyone."""
+
+    def fits(self, local: Identity, remote: Identity) -> int:
+        """Return how well the secret fits a pair of identities: 0 is not at all, more is better."""
+        if not self.owners:
+            return 1
+        return 2 * (remote in self.owners) + 2 * (remote in self.owners and local in self.owners)
