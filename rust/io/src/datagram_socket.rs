@@ -1,0 +1,261 @@
+//! What the UDP and the raw sockets share: options, source address, sending with counted drops.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use socket2::{Domain, SockAddr, Socket, Type};
+
+use crate::control_message::Control;
+use crate::counters::{Counters, IoDrop, add};
+use crate::error::IoError;
+use crate::message::{SEND_MESSAGES, send_messages};
+
+/// What the kernel is asked to keep for a worker that is behind, each way.
+const BUFFER_OCTETS: usize = 4 << 20;
+/// How long a worker waits for a full socket before it drops: a slow link then slows down the
+/// sender through the TUN device's queue, as a slow network card would.
+const FULL_WAIT: Duration = Duration::from_millis(10);
+
+/// Packets of one size (the last may be shorter) that go one way.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Run<'a> {
+    /// Source address, and for UDP its port.
+    pub(crate) local: SocketAddr,
+    /// Destination address, and for UDP its port.
+    pub(crate) remote: SocketAddr,
+    /// DSCP and ECN of the outer header.
+    pub(crate) traffic_class: u8,
+    /// The packets, one after the other.
+    pub(crate) payload: &'a [u8],
+    /// Size of each packet in octets.
+    pub(crate) segment_octets: usize,
+}
+
+impl<'a> Run<'a> {
+    /// The packets.
+    pub(crate) fn packets(&self) -> impl ExactSizeIterator<Item = &'a [u8]> + use<'a> {
+        self.payload.chunks(self.segment_octets.max(1))
+    }
+}
+
+/// A bound, non-blocking socket for datagrams.
+#[derive(Debug)]
+pub(crate) struct DatagramSocket {
+    socket: Socket,
+    local: SocketAddr,
+}
+
+/// How to open a socket.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SocketSettings {
+    /// `UDP`, `ESP` or `bypass`, for messages.
+    pub(crate) protocol_name: &'static str,
+    /// Datagram or raw.
+    pub(crate) kind: Type,
+    /// Protocol number of the IP header.
+    pub(crate) protocol: i32,
+    /// Address to bind to, which may be the unspecified one; the port is 0 for raw sockets.
+    pub(crate) local: SocketAddr,
+    /// `SO_MARK` of what is sent, so that routing can keep it out of the TUN device.
+    pub(crate) mark: Option<u32>,
+}
+
+impl DatagramSocket {
+    /// Open and bind a socket.
+    pub(crate) fn open(settings: &SocketSettings) -> Result<Self, IoError> {
+        let SocketSettings {
+            protocol_name: protocol,
+            local,
+            ..
+        } = *settings;
+        let refused = |step| {
+            move |source| IoError::Socket {
+                protocol,
+                local,
+                step,
+                source,
+            }
+        };
+        let domain = Domain::for_address(local);
+        let socket = Socket::new(domain, settings.kind, Some(settings.protocol.into()))
+            .map_err(refused("socket"))?;
+        socket
+            .set_nonblocking(true)
+            .map_err(refused("O_NONBLOCK"))?;
+        if let Some(mark) = settings.mark {
+            socket.set_mark(mark).map_err(refused("SO_MARK"))?;
+        }
+        set_family_options(&socket, local).map_err(refused("options"))?;
+        grow_buffers(&socket);
+        socket.bind(&local.into()).map_err(refused("bind"))?;
+        let bound = socket.local_addr().map_err(refused("getsockname"))?;
+        Ok(Self {
+            socket,
+            local: bound.as_socket().unwrap_or(local),
+        })
+    }
+
+    /// The address that it is bound to.
+    pub(crate) fn local(&self) -> SocketAddr {
+        self.local
+    }
+
+    /// Whether it can send from this address.
+    pub(crate) fn serves(&self, address: IpAddr) -> bool {
+        let bound = self.local.ip();
+        bound == address || (bound.is_unspecified() && bound.is_ipv4() == address.is_ipv4())
+    }
+
+    /// Set an option that takes a number.
+    pub(crate) fn set_option(&self, level: i32, option: i32, value: i32) -> io::Result<()> {
+        set_option(&self.socket, level, option, value)
+    }
+
+    /// The underlying socket, for options that socket2 knows.
+    pub(crate) fn socket(&self) -> &Socket {
+        &self.socket
+    }
+
+    /// Source address and traffic class as ancillary data.
+    pub(crate) fn control(&self, run: &Run<'_>) -> Control {
+        let mut control = Control::new();
+        if self.local.ip().is_unspecified() && !run.local.ip().is_unspecified() {
+            control.push_source(run.local.ip());
+        }
+        if run.traffic_class != 0 {
+            control.push_traffic_class(run.remote.ip(), run.traffic_class);
+        }
+        control
+    }
+
+    /// Send each packet of a run by itself; a packet that is refused is counted and left out.
+    pub(crate) fn send_singly(&self, run: &Run<'_>, counters: &Counters) {
+        let (to, control) = (SockAddr::from(run.remote), self.control(run));
+        let mut packets = run.packets();
+        while packets.len() > 0 {
+            let sent = match self.send(&to, &control, packets_ahead(run, packets.len()), counters) {
+                Ok(sent) => {
+                    add(&counters.work.packets_sent, sent);
+                    sent
+                }
+                Err(error) => {
+                    counters.drop_packets(drop_reason(&error), 1);
+                    1
+                }
+            };
+            // At least one step, whatever the kernel said: this loop always ends.
+            packets.nth(sent.max(1) - 1);
+        }
+    }
+
+    /// Send up to [`SEND_MESSAGES`] datagrams in one call, waiting a little for a full buffer.
+    pub(crate) fn send<'a>(
+        &self,
+        to: &SockAddr,
+        control: &Control,
+        payloads: impl Iterator<Item = &'a [u8]> + Clone,
+        counters: &Counters,
+    ) -> io::Result<usize> {
+        let payloads = payloads.take(SEND_MESSAGES);
+        loop {
+            add(&counters.work.send_calls, 1);
+            match send_messages(self.as_fd(), to, control, payloads.clone()) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    if !self.wait_writable() {
+                        return Err(error);
+                    }
+                }
+                result => return result,
+            }
+        }
+    }
+
+    fn wait_writable(&self) -> bool {
+        let mut polled = [PollFd::new(self, PollFlags::OUT)];
+        let wait = Timespec::try_from(FULL_WAIT).ok();
+        matches!(poll(&mut polled, wait.as_ref()), Ok(ready) if ready > 0)
+    }
+}
+
+impl AsFd for DatagramSocket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+/// The last `count` packets of a run.
+fn packets_ahead<'a>(
+    run: &Run<'a>,
+    count: usize,
+) -> impl Iterator<Item = &'a [u8]> + Clone + use<'a> {
+    let chunks = run.payload.chunks(run.segment_octets.max(1));
+    let done = chunks.len().saturating_sub(count);
+    chunks.skip(done)
+}
+
+/// Which counter a refused packet belongs to.
+pub(crate) fn drop_reason(error: &io::Error) -> IoDrop {
+    match error.raw_os_error() {
+        Some(libc::EAGAIN | libc::ENOBUFS | libc::ENOMEM) => IoDrop::SendBufferFull,
+        Some(libc::EMSGSIZE) => IoDrop::SendTooBig,
+        _ => IoDrop::SendRefused,
+    }
+}
+
+/// Packet-info and traffic class with what is received; fragment rather than lose what is sent.
+fn set_family_options(socket: &Socket, local: SocketAddr) -> io::Result<()> {
+    if local.is_ipv4() {
+        set_option(socket, libc::IPPROTO_IP, libc::IP_PKTINFO, 1)?;
+        set_option(socket, libc::IPPROTO_IP, libc::IP_RECVTOS, 1)?;
+        set_option(
+            socket,
+            libc::IPPROTO_IP,
+            libc::IP_MTU_DISCOVER,
+            libc::IP_PMTUDISC_WANT,
+        )
+    } else {
+        socket.set_only_v6(true)?;
+        set_option(socket, libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO, 1)?;
+        set_option(socket, libc::IPPROTO_IPV6, libc::IPV6_RECVTCLASS, 1)?;
+        set_option(
+            socket,
+            libc::IPPROTO_IPV6,
+            libc::IPV6_MTU_DISCOVER,
+            libc::IPV6_PMTUDISC_WANT,
+        )
+    }
+}
+
+/// Ask for large buffers; what a limit of the system leaves of them is still enough to work.
+fn grow_buffers(socket: &Socket) {
+    let octets = i32::try_from(BUFFER_OCTETS).unwrap_or(i32::MAX);
+    if set_option(socket, libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, octets).is_err() {
+        let _ = socket.set_recv_buffer_size(BUFFER_OCTETS);
+    }
+    if set_option(socket, libc::SOL_SOCKET, libc::SO_SNDBUFFORCE, octets).is_err() {
+        let _ = socket.set_send_buffer_size(BUFFER_OCTETS);
+    }
+}
+
+fn set_option(socket: &Socket, level: i32, option: i32, value: i32) -> io::Result<()> {
+    let octets = libc::socklen_t::try_from(size_of::<i32>()).unwrap_or(4);
+    // SAFETY: the kernel reads `octets` octets of `value`, which lives until after the call.
+    let answer = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            level,
+            option,
+            (&raw const value).cast(),
+            octets,
+        )
+    };
+    if answer < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(())
+    }
+}

@@ -1,0 +1,181 @@
+//! The TUN device: whole IP packets, each behind a virtio header, superpackets both ways.
+
+use std::ffi::{c_int, c_uint};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+
+use rustix::fs::{Mode, OFlags};
+
+use crate::error::IoError;
+
+/// Octets of the virtio header before each packet, both ways.
+pub const VIRTIO_HEADER_OCTETS: usize = 10;
+
+/// The largest frame: a virtio header and an IP packet of 64 KiB.
+pub const FRAME_OCTETS: usize = VIRTIO_HEADER_OCTETS + 65_536;
+
+// linux/if_tun.h. The request numbers are those of every architecture but MIPS, PowerPC, SPARC.
+const TUNSETIFF: libc::c_ulong = 0x4004_54ca;
+const TUNSETOFFLOAD: libc::c_ulong = 0x4004_54d0;
+const TUN_F_CSUM: c_uint = 0x01;
+const TUN_F_TSO4: c_uint = 0x02;
+const TUN_F_TSO6: c_uint = 0x04;
+const TUN_F_USO4: c_uint = 0x20;
+const TUN_F_USO6: c_uint = 0x40;
+
+/// What reading from the device, or writing to it, came to.
+#[derive(Debug)]
+pub(crate) enum TunError {
+    /// Nothing to read, or no room, right now.
+    WouldBlock,
+    /// This packet only; the device may be down at the moment.
+    Packet,
+    /// The device was deleted.
+    Gone(io::Error),
+}
+
+/// A TUN device with its offloads on.
+#[derive(Debug)]
+pub struct Tun {
+    device: OwnedFd,
+    name: String,
+    segments_udp: bool,
+}
+
+impl Tun {
+    /// Create the device, or attach to a persistent one of this name.
+    ///
+    /// It stays down and without address: that is the caller's network configuration. It goes
+    /// away with this value. `%d` in the name is replaced by a free number.
+    ///
+    /// # Errors
+    /// [`IoError::Setting`] for a name that no interface can have, [`IoError::Tun`] for what the
+    /// kernel refused.
+    pub fn open(name: &str) -> Result<Self, IoError> {
+        let mut request = interface_request(name)?;
+        let refused = |step| {
+            let name = name.to_owned();
+            move |source: io::Error| IoError::Tun { name, step, source }
+        };
+        let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let device = rustix::fs::open("/dev/net/tun", flags, Mode::empty())
+            .map_err(|error| refused("open /dev/net/tun")(error.into()))?;
+        // SAFETY: TUNSETIFF reads and writes one `ifreq`, which `request` is.
+        let answer = unsafe { libc::ioctl(device.as_raw_fd(), TUNSETIFF, &raw mut request) };
+        succeeded(answer).map_err(refused("TUNSETIFF"))?;
+        let segments_udp = set_offloads(&device).map_err(refused("TUNSETOFFLOAD"))?;
+        Ok(Self {
+            device,
+            name: interface_name(&request),
+            segments_udp,
+        })
+    }
+
+    /// The device's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether UDP superpackets may be written (Linux 6.2 and later); TCP ones always may.
+    pub fn segments_udp(&self) -> bool {
+        self.segments_udp
+    }
+
+    /// Read one frame into `frame`; at least [`FRAME_OCTETS`] long.
+    pub(crate) fn read(&self, frame: &mut [u8]) -> Result<usize, TunError> {
+        rustix::io::read(&self.device, frame).map_err(TunError::from)
+    }
+
+    /// Write one frame.
+    pub(crate) fn write(&self, frame: &[u8]) -> Result<(), TunError> {
+        rustix::io::write(&self.device, frame)
+            .map(drop)
+            .map_err(TunError::from)
+    }
+}
+
+impl AsFd for Tun {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.device.as_fd()
+    }
+}
+
+impl From<rustix::io::Errno> for TunError {
+    fn from(error: rustix::io::Errno) -> Self {
+        match error {
+            rustix::io::Errno::AGAIN | rustix::io::Errno::INTR => Self::WouldBlock,
+            // The kernel's answer on a descriptor whose device was deleted.
+            rustix::io::Errno::BADFD | rustix::io::Errno::NODEV | rustix::io::Errno::BADF => {
+                Self::Gone(error.into())
+            }
+            _ => Self::Packet,
+        }
+    }
+}
+
+fn interface_request(name: &str) -> Result<libc::ifreq, IoError> {
+    let allowed = |c: u8| c.is_ascii_graphic() && c != b'/' && c != b':';
+    if name.is_empty() || name.len() >= libc::IFNAMSIZ || !name.bytes().all(allowed) {
+        return Err(IoError::Setting(format!(
+            "{name:?} is no interface name: 1 to 15 printable characters without space, '/' and ':'"
+        )));
+    }
+    let mut ifr_name = [0; libc::IFNAMSIZ];
+    for (to, from) in ifr_name.iter_mut().zip(name.bytes()) {
+        *to = from.cast_signed();
+    }
+    // Without IFF_NO_PI each packet would have four more octets before it.
+    let flags = libc::IFF_TUN | libc::IFF_NO_PI | libc::IFF_VNET_HDR;
+    let ifr_ifru = libc::__c_anonymous_ifr_ifru {
+        ifru_flags: flags as libc::c_short,
+    };
+    Ok(libc::ifreq { ifr_name, ifr_ifru })
+}
+
+fn interface_name(request: &libc::ifreq) -> String {
+    let octets = request.ifr_name.iter().map(|c| c.cast_unsigned());
+    octets.take_while(|c| *c != 0).map(char::from).collect()
+}
+
+/// Switch on what the kernel has; `true` if that includes UDP segmentation.
+fn set_offloads(device: &OwnedFd) -> io::Result<bool> {
+    let tcp = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6;
+    if request_offloads(device, tcp | TUN_F_USO4 | TUN_F_USO6).is_ok() {
+        return Ok(true);
+    }
+    request_offloads(device, tcp).map(|()| false)
+}
+
+fn request_offloads(device: &OwnedFd, flags: c_uint) -> io::Result<()> {
+    // SAFETY: TUNSETOFFLOAD takes its argument by value and touches no memory of ours.
+    succeeded(unsafe {
+        libc::ioctl(
+            device.as_raw_fd(),
+            TUNSETOFFLOAD,
+            libc::c_ulong::from(flags),
+        )
+    })
+}
+
+fn succeeded(answer: c_int) -> io::Result<()> {
+    if answer < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_no_interface_can_have_are_refused() {
+        for name in ["", "a/b", "a b", "a:1", "sixteen-letters!", "\u{fc}"] {
+            assert!(
+                matches!(Tun::open(name), Err(IoError::Setting(_))),
+                "{name}"
+            );
+        }
+    }
+}
