@@ -1,0 +1,94 @@
+"""What a configuration says, frozen: two equal files give equal settings, so a reload is a comparison."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path as FilePath
+
+from perilune.databases.pad import PadEntry, SharedSecret
+from perilune.model.address import IKE_PORT, NAT_T_PORT
+from perilune.model.time import Duration
+
+
+class LogLevel(Enum):
+    """How much the daemon tells (`daemon.log`); each level includes the ones below it in this list."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DaemonSettings:
+    """The daemon itself: the section `daemon`."""
+
+    tun: str = "perilune0"
+    """Name of the TUN device, at most 15 octets."""
+
+    mtu: int = 1400
+    """MTU of the TUN device in octets: what fits through the tunnel unfragmented."""
+
+    vici: FilePath = FilePath("/run/perilune.vici")
+    """Where the control socket is."""
+
+    port: int = IKE_PORT
+    """UDP port of IKE."""
+
+    port_nat_t: int = NAT_T_PORT
+    """UDP port of IKE and ESP together."""
+
+    install_routes: bool = True
+    """Whether routes to the remote selectors are installed."""
+
+    routing_table: int = 220
+    """Number of the routing table those routes go to."""
+
+    routing_table_prio: int = 220
+    """Priority of the rule that has the kernel ask that table."""
+
+    fwmark: int = 0xDC
+    """Mark on the daemon's own packets, which must not enter the tunnel again; 0 is none."""
+
+    keylog: FilePath | None = None
+    """Directory for Wireshark's key tables; None keeps keys inside."""
+
+    log: LogLevel = LogLevel.INFO
+    """Least severity that is logged."""
+
+    half_open_cookie_threshold: int = 30
+    """Half-open IKE SAs from which on a cookie is demanded (RFC 7296, section 2.6); 0 always demands one."""
+
+    retransmit_tries: int = 5
+    """Retransmissions of a request before its peer counts as lost."""
+
+    retransmit_timeout: Duration = Duration.seconds(4)
+    """Wait before the first retransmission (RFC 7296, section 2.4)."""
+
+    retransmit_base: float = 1.8
+    """Each wait is so many times the one before."""
+
+    retransmit_limit: Duration = Duration(0)
+    """Longest wait between two retransmissions; zero is no such limit."""
+
+    keep_alive: Duration = Duration.seconds(20)
+    """Silence after which a NAT's mapping is refreshed (RFC 3948, section 4); zero never refreshes."""
+
+    workers: int = 1
+    """Threads that carry packets in each direction."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """A whole configuration."""
+
+    connections: tuple[PadEntry, ...] = ()
+    """In the order of the file, which is the order in which a responder tries them."""
+
+    secrets: tuple[SharedSecret, ...] = ()
+    """In the order of the file."""
+
+    daemon: DaemonSettings = DaemonSettings()
+    warnings: tuple[str, ...] = ()
+    """What is allowed and yet seldom meant; each starts with file, line and key."""
