@@ -1,0 +1,2 @@
+//! Time to seal and open a packet.
+fn main() {}

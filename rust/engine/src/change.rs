@@ -1,0 +1,147 @@
+//! What a key management protocol asks of the engine.
+
+use std::net::SocketAddr;
+
+use crate::path::{Encapsulation, Path};
+use crate::selector::SelectorPair;
+use crate::suite::{Keys, Suite};
+use crate::time::Duration;
+
+/// Name of an SPD entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PolicyId(pub u32);
+
+/// Direction of an SA, seen from this host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Direction {
+    /// From the peer to us.
+    Inbound,
+    /// From us to the peer.
+    Outbound,
+}
+
+/// Name of an SA.
+///
+/// An inbound SA is named by its SPI alone, which we chose; an outbound one by the SPI the peer
+/// chose and where the peer is now ([`Path::remote`] as last given for it).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct SaId {
+    /// Direction.
+    pub direction: Direction,
+    /// Security Parameters Index.
+    pub spi: u32,
+    /// Where the peer is; not compared for inbound SAs.
+    pub remote: SocketAddr,
+}
+
+/// Bounds on the use of an SA; `None` is unbounded (RFC 4301, section 4.4.2.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Limits {
+    /// Octets of inner packets.
+    pub octets: Option<u64>,
+    /// Packets.
+    pub packets: Option<u64>,
+    /// Time since the SA was added.
+    pub time: Option<Duration>,
+}
+
+/// When an SA is to be replaced and when it stops.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Lifetimes {
+    /// At these an event asks for a replacement.
+    pub soft: Limits,
+    /// At these the SA stops at once.
+    pub hard: Limits,
+}
+
+/// Everything about an SA.
+#[derive(Debug, Clone)]
+pub struct SaConfig {
+    /// Security Parameters Index; 1 to 255 are reserved and refused, as is zero.
+    pub spi: u32,
+    /// Direction.
+    pub direction: Direction,
+    /// SPD entry it belongs to; the entry must exist.
+    pub policy: PolicyId,
+    /// SPI of the SA in the other direction, for events and statistics.
+    pub peer_spi: u32,
+    /// Where it goes.
+    pub path: Path,
+    /// What it travels in. Inbound packets are accepted either way (RFC 7296, section 2.23).
+    pub encapsulation: Encapsulation,
+    /// Algorithms.
+    pub suite: Suite,
+    /// Keys for this direction.
+    pub keys: Keys,
+    /// 64-bit sequence numbers (RFC 4303, section 2.2.1).
+    pub esn: bool,
+    /// Anti-replay window in packets: 0 (off) or 32 to 4096. Inbound only.
+    pub replay_window: u32,
+    /// Traffic it may carry.
+    pub selectors: SelectorPair,
+    /// When it ends.
+    pub lifetimes: Lifetimes,
+    /// Outbound only: while another SA of the policy can be used, leave this one alone until a
+    /// packet has been verified on the inbound SA of this SPI. A responder to a rekey sets it,
+    /// because the initiator may not have installed its inbound half yet (RFC 7296, section 2.8).
+    pub ready_after: Option<u32>,
+}
+
+impl SaConfig {
+    /// The name the SA will have.
+    pub fn id(&self) -> SaId {
+        SaId {
+            direction: self.direction,
+            spi: self.spi,
+            remote: self.path.remote,
+        }
+    }
+}
+
+/// What an SPD entry does with traffic (RFC 4301, section 4.4.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Action {
+    /// Let it pass in the clear.
+    Bypass,
+    /// Throw it away.
+    Discard,
+    /// Send it through an SA.
+    Protect,
+}
+
+/// An SPD entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PolicyConfig {
+    /// Its name; adding a name that exists replaces the entry and keeps its SAs.
+    pub id: PolicyId,
+    /// Entries are tried from the lowest number up; equal ones by name.
+    pub priority: u32,
+    /// What to do.
+    pub action: Action,
+    /// Traffic it is about, seen from this host.
+    pub selectors: SelectorPair,
+    /// Keep packets until an SA exists instead of dropping them. Protect only.
+    pub hold: bool,
+}
+
+/// One step of a transaction.
+#[derive(Debug, Clone)]
+pub enum Change {
+    /// Add or replace an SPD entry.
+    AddPolicy(PolicyConfig),
+    /// Add an SA; its name must be free.
+    AddSa(Box<SaConfig>),
+    /// Give an SA another path. An outbound SA's name changes with it.
+    MoveSa {
+        /// The SA as it is named now.
+        sa: SaId,
+        /// Its new path.
+        path: Path,
+        /// What it travels in from now on.
+        encapsulation: Encapsulation,
+    },
+    /// Remove an SPD entry; its SAs must have been removed before, or in the same transaction.
+    RemovePolicy(PolicyId),
+    /// Remove an SA.
+    RemoveSa(SaId),
+}

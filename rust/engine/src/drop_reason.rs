@@ -1,0 +1,122 @@
+//! Why a packet was dropped: name, counter, text and whether it is audited, in one place.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+macro_rules! drop_reasons {
+    ($($(#[doc = $doc:literal])+ $name:ident => $counter:literal, $text:literal, $auditable:literal;)+) => {
+        /// Why a packet was dropped.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum DropReason {
+            $($(#[doc = $doc])+ $name,)+
+        }
+
+        impl DropReason {
+            /// Every reason, in the order of the counters.
+            pub const ALL: &'static [Self] = &[$(Self::$name),+];
+
+            /// Name of the counter.
+            pub const fn counter(self) -> &'static str {
+                match self { $(Self::$name => $counter,)+ }
+            }
+
+            /// One line for people.
+            pub const fn text(self) -> &'static str {
+                match self { $(Self::$name => $text,)+ }
+            }
+
+            /// Whether the standard calls it an auditable event.
+            pub const fn is_auditable(self) -> bool {
+                match self { $(Self::$name => $auditable,)+ }
+            }
+        }
+    };
+}
+
+drop_reasons! {
+    /// No SA came up in time for a held packet.
+    AcquireTimedOut => "acquire_timed_out", "held for an SA that did not come up in 30 seconds", false;
+    /// A dummy packet; discarded without prejudice (RFC 4303, section 2.6).
+    DummyPacket => "dummy_packet", "dummy packet of the peer", false;
+    /// Not a sound ESP packet: too short, or not a multiple of the cipher's block.
+    EspMalformed => "esp_malformed", "ESP packet of impossible length", false;
+    /// Congestion was marked on a packet whose sender cannot know (RFC 6040, section 4.2).
+    EcnCongestion => "ecn_congestion", "congestion marked outside a packet without ECN", false;
+    /// The hold queue was full; the oldest packet went.
+    HoldOverflow => "hold_overflow", "pushed out of the queue of packets that wait for an SA", false;
+    /// The policy for which the packet was held is gone.
+    HoldPolicyRemoved => "hold_policy_removed", "held for a policy that was removed", false;
+    /// The ICV is wrong: damaged or forged (RFC 4303, section 3.4.4).
+    IntegrityFailed => "integrity_failed", "integrity check failed", true;
+    /// The decrypted packet is not a sound IP packet.
+    InnerMalformed => "inner_malformed", "no sound IP packet inside", false;
+    /// A packet from the device is not a sound IP packet.
+    FrameMalformed => "frame_malformed", "no sound IP packet from the device", false;
+    /// The SA has ended.
+    LifetimeExpired => "lifetime_expired", "hard lifetime of the SA reached", false;
+    /// Next header is neither IPv4 nor IPv6 nor a dummy.
+    NextHeaderUnknown => "next_header_unknown", "next header not possible in tunnel mode", false;
+    /// No SPD entry matches, so the packet is discarded (RFC 4301, section 5.1).
+    NoPolicy => "no_policy", "no SPD entry matches", true;
+    /// The policy wants protection, there is no SA, and packets are not held.
+    NoSa => "no_sa", "no SA yet", true;
+    /// Padding is not 1, 2, 3, ... or longer than the packet (RFC 4303, section 2.4).
+    PaddingInvalid => "padding_invalid", "padding is not 1, 2, 3, ...", false;
+    /// The SPD says so.
+    PolicyDiscard => "policy_discard", "discarded by policy", false;
+    /// The sequence number was seen before (RFC 4303, section 3.4.3).
+    Replayed => "replayed", "sequence number seen before", true;
+    /// The sequence number is left of the window (RFC 4303, section 3.4.3).
+    ReplayTooOld => "replay_too_old", "sequence number older than the window", true;
+    /// The packet inside is not for this SA (RFC 4301, section 5.2).
+    SelectorMismatch => "selector_mismatch", "inner packet outside the SA's selectors", true;
+    /// No sequence number is left on the SA (RFC 4303, section 3.3.3).
+    SequenceExhausted => "sequence_exhausted", "sequence numbers of the SA used up", true;
+    /// The packet does not fit the send buffer, even alone.
+    TooLarge => "too_large", "packet too large", false;
+    /// No SA has this SPI (RFC 4303, section 3.4.2).
+    UnknownSpi => "unknown_spi", "no SA with this SPI", true;
+}
+
+/// One counter for each reason.
+pub(crate) struct DropCounters([AtomicU64; DropReason::ALL.len()]);
+
+impl DropCounters {
+    pub(crate) fn new() -> Self {
+        Self(std::array::from_fn(|_| AtomicU64::new(0)))
+    }
+
+    pub(crate) fn add(&self, reason: DropReason, packets: u64) {
+        if let Some(counter) = self.0.get(reason as usize) {
+            counter.fetch_add(packets, Ordering::Relaxed);
+        }
+    }
+
+    pub(crate) fn read(&self) -> Vec<(DropReason, u64)> {
+        let values = self.0.iter().map(|counter| counter.load(Ordering::Relaxed));
+        DropReason::ALL.iter().copied().zip(values).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn each_reason_has_its_own_counter() {
+        let names: HashSet<_> = DropReason::ALL
+            .iter()
+            .map(|reason| reason.counter())
+            .collect();
+        assert_eq!(names.len(), DropReason::ALL.len());
+        let counters = DropCounters::new();
+        counters.add(DropReason::Replayed, 3);
+        for (reason, count) in counters.read() {
+            assert_eq!(
+                count,
+                if reason == DropReason::Replayed { 3 } else { 0 },
+                "{reason:?}"
+            );
+        }
+    }
+}

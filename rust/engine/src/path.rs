@@ -1,0 +1,36 @@
+//! Between which two addresses ESP travels, and in what.
+
+use std::net::SocketAddr;
+
+/// How ESP packets are carried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Encapsulation {
+    /// Directly in IP, as protocol 50.
+    None,
+    /// In UDP datagrams (RFC 3948).
+    Udp,
+}
+
+/// The two ends of an SA on the outer network. Ports matter only with [`Encapsulation::Udp`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Path {
+    /// Our end.
+    pub local: SocketAddr,
+    /// The peer's end.
+    pub remote: SocketAddr,
+}
+
+/// Where an inbound packet came from, as the socket told it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PathInfo {
+    /// The address and port it was sent to.
+    pub local: SocketAddr,
+    /// The address and port it was sent from.
+    pub remote: SocketAddr,
+    /// Whether it came in a UDP datagram.
+    pub encapsulated: bool,
+    /// TOS or Traffic Class of the outer header (DSCP and ECN); zero when not known.
+    pub traffic_class: u8,
+    /// Flow label of an IPv6 outer header for audit records; zero when not known.
+    pub flow_label: u32,
+}

@@ -1,0 +1,170 @@
+//! The selector fields of one packet, as one comparable value (RFC 4301, section 4.4.1.1).
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// Addresses, protocol and ports of a packet: what the SPD looks at.
+///
+/// Ports of ICMP are type and code as one 16-bit number, type first, on both sides
+/// (RFC 7296, section 3.13.1); those of the Mobility Header its type, likewise.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct FlowKey {
+    source: u128,
+    destination: u128,
+    source_port: u16,
+    destination_port: u16,
+    protocol: u8,
+    kind: u8,
+}
+
+const IPV6: u8 = 1;
+const OPAQUE: u8 = 2;
+
+impl FlowKey {
+    /// Make a key. `ports` is source and destination port, or `None` when they cannot be seen
+    /// (a fragment that is not the first, a protocol without ports): OPAQUE in RFC 4301's words.
+    ///
+    /// `None` when the addresses are of different families.
+    pub fn new(
+        source: IpAddr,
+        destination: IpAddr,
+        protocol: u8,
+        ports: Option<(u16, u16)>,
+    ) -> Option<Self> {
+        let (source, destination, family) = match (source, destination) {
+            (IpAddr::V4(s), IpAddr::V4(d)) => (s.to_bits().into(), d.to_bits().into(), 0),
+            (IpAddr::V6(s), IpAddr::V6(d)) => (s.to_bits(), d.to_bits(), IPV6),
+            _ => return None,
+        };
+        Some(Self::from_bits(
+            source,
+            destination,
+            family == IPV6,
+            protocol,
+            ports,
+        ))
+    }
+
+    #[inline]
+    pub(crate) fn from_bits(
+        source: u128,
+        destination: u128,
+        ipv6: bool,
+        protocol: u8,
+        ports: Option<(u16, u16)>,
+    ) -> Self {
+        let family = if ipv6 { IPV6 } else { 0 };
+        let (source_port, destination_port) = ports.unwrap_or((0, 0));
+        let kind = family | if ports.is_none() { OPAQUE } else { 0 };
+        Self {
+            source,
+            destination,
+            source_port,
+            destination_port,
+            protocol,
+            kind,
+        }
+    }
+
+    /// Whether the addresses are of IPv6.
+    #[inline]
+    pub fn is_ipv6(&self) -> bool {
+        self.kind & IPV6 != 0
+    }
+
+    /// Source address as a number; an IPv4 address is in the low 32 bits.
+    #[inline]
+    pub fn source_bits(&self) -> u128 {
+        self.source
+    }
+
+    /// Destination address as a number; an IPv4 address is in the low 32 bits.
+    #[inline]
+    pub fn destination_bits(&self) -> u128 {
+        self.destination
+    }
+
+    /// Source address.
+    pub fn source(&self) -> IpAddr {
+        self.address(self.source)
+    }
+
+    /// Destination address.
+    pub fn destination(&self) -> IpAddr {
+        self.address(self.destination)
+    }
+
+    /// Next layer protocol: what follows any IPv6 extension headers.
+    #[inline]
+    pub fn protocol(&self) -> u8 {
+        self.protocol
+    }
+
+    /// Source and destination port, or `None` when OPAQUE.
+    #[inline]
+    pub fn ports(&self) -> Option<(u16, u16)> {
+        (self.kind & OPAQUE == 0).then_some((self.source_port, self.destination_port))
+    }
+
+    /// A short hash for tables indexed by flow; not for keys an attacker must not steer.
+    #[inline]
+    pub fn hash(&self) -> u32 {
+        const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
+        let fold = |value: u128| (value as u64) ^ ((value >> 64) as u64);
+        let ports = (u64::from(self.source_port) << 16) | u64::from(self.destination_port);
+        let kind = (u64::from(self.protocol) << 8) | u64::from(self.kind);
+        let mut mixed = fold(self.source).wrapping_mul(ODD);
+        mixed = (mixed.rotate_left(23) ^ fold(self.destination)).wrapping_mul(ODD);
+        mixed = (mixed.rotate_left(23) ^ (ports << 16) ^ kind).wrapping_mul(ODD);
+        (mixed >> 32) as u32
+    }
+
+    fn address(&self, bits: u128) -> IpAddr {
+        if self.is_ipv6() {
+            IpAddr::V6(Ipv6Addr::from_bits(bits))
+        } else {
+            IpAddr::V4(Ipv4Addr::from_bits(bits as u32))
+        }
+    }
+}
+
+impl std::fmt::Debug for FlowKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "{} -> {} protocol {}",
+            self.source(),
+            self.destination(),
+            self.protocol
+        )?;
+        match self.ports() {
+            Some((source, destination)) => write!(f, " ports {source} -> {destination}"),
+            None => write!(f, " ports opaque"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn key_gives_back_what_it_was_made_of() {
+        let (source, destination) = ("10.1.0.1".parse().unwrap(), "10.2.0.2".parse().unwrap());
+        let key = FlowKey::new(source, destination, 6, Some((1024, 443))).unwrap();
+        assert_eq!((key.source(), key.destination()), (source, destination));
+        assert_eq!(
+            (key.protocol(), key.ports(), key.is_ipv6()),
+            (6, Some((1024, 443)), false)
+        );
+        assert_eq!(FlowKey::new(source, "::1".parse().unwrap(), 6, None), None);
+    }
+
+    #[test]
+    fn opaque_ports_are_not_port_zero() {
+        let address = "::1".parse().unwrap();
+        assert_ne!(
+            FlowKey::new(address, address, 6, None),
+            FlowKey::new(address, address, 6, Some((0, 0)))
+        );
+    }
+}
