@@ -1,0 +1,1 @@
+"""Programs that run inside namespaces. They need the standard library only."""

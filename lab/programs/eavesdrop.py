@@ -1,0 +1,120 @@
+"""Read every frame on a device, sort the packets, and look for strings in them.
+
+Usage: eavesdrop.py DEVICE [STRING ...]
+
+Goes on until SIGINT, then prints one JSON object: packets by kind, how often each string was seen, the first
+packets of each kind in hexadecimal, and how many frames the kernel could not hand over in time.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import struct
+import sys
+from collections import Counter
+
+ETH_P_ALL = 3
+SO_RCVBUFFORCE = 33
+SOL_PACKET = 263
+PACKET_STATISTICS = 6
+SAMPLES = 3
+NON_ESP_MARKER = bytes(4)
+TRANSPORTS = {1: "ICMP", 6: "TCP", 17: "UDP", 50: "ESP", 51: "AH", 58: "ICMPv6"}
+
+
+def transport(frame: bytes) -> tuple[int, bytes] | None:
+    """Protocol number and payload of the IP packet in an Ethernet frame, or None for anything else."""
+    ethertype = frame[12:14]
+    packet = frame[14:]
+    if ethertype == b"\x08\x00" and len(packet) >= 20:
+        return packet[9], packet[(packet[0] & 15) * 4 : int.from_bytes(packet[2:4], "big")]
+    if ethertype == b"\x86\xdd" and len(packet) >= 40:
+        return packet[6], packet[40:]
+    return None
+
+
+def kind_of(frame: bytes) -> str:
+    """What an eavesdropper can tell about a frame."""
+    found = transport(frame)
+    if found is None:
+        return "other"
+    protocol, payload = found
+    if protocol != 17 or len(payload) < 8:
+        return TRANSPORTS.get(protocol, f"protocol {protocol}")
+    ports = struct.unpack("!HH", payload[:4])
+    data = payload[8:]
+    if 500 in ports:
+        return "IKE"
+    if 4500 not in ports:
+        return "UDP"
+    if data == b"\xff":
+        return "NAT keepalive"
+    return "IKE" if data[:4] == NON_ESP_MARKER else "ESP in UDP"
+
+
+class Eavesdropper:
+    """Counts frames and strings.
+
+    Args:
+        needles: Strings to look for.
+    """
+
+    def __init__(self, needles: list[str]) -> None:
+        self.kinds: Counter[str] = Counter()
+        self.octets: Counter[str] = Counter()
+        self.samples: dict[str, list[str]] = {}
+        self.seen = dict.fromkeys(needles, 0)
+        self._needles = [(needle, needle.encode()) for needle in needles]
+
+    def look_at(self, frame: bytes) -> None:
+        """Account for one frame."""
+        kind = kind_of(frame)
+        self.kinds[kind] += 1
+        self.octets[kind] += len(frame)
+        samples = self.samples.setdefault(kind, [])
+        if len(samples) < SAMPLES:
+            samples.append(frame[:160].hex())
+        for needle, octets in self._needles:
+            self.seen[needle] += frame.count(octets)
+
+
+def main() -> int:
+    """Listen until SIGINT."""
+    running = True
+
+    def stop(*_: object) -> None:
+        nonlocal running
+        running = False
+
+    signal.signal(signal.SIGINT, stop)
+    eavesdropper = Eavesdropper(sys.argv[2:])
+    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as sock:
+        try:
+            sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 64 << 20)
+        except OSError:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 << 20)
+        sock.settimeout(0.1)
+        sock.bind((sys.argv[1], ETH_P_ALL))
+        sys.stderr.write("listening\n")
+        while True:
+            try:
+                eavesdropper.look_at(sock.recv(65600))
+            except TimeoutError:
+                if not running:
+                    break
+        missed = struct.unpack("II", sock.getsockopt(SOL_PACKET, PACKET_STATISTICS, 8))[1]
+    report = {
+        "packets": eavesdropper.kinds,
+        "octets": eavesdropper.octets,
+        "seen": eavesdropper.seen,
+        "samples": eavesdropper.samples,
+        "missed": missed,
+    }
+    sys.stdout.write(json.dumps(report) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
