@@ -6,7 +6,7 @@ use socket2::{SockAddr, Type};
 
 use crate::control_message::Control;
 use crate::counters::{Counters, IoDrop, add};
-use crate::datagram_socket::{DatagramSocket, SocketSettings};
+use crate::datagram_socket::{Binding, DatagramSocket};
 use crate::error::IoError;
 
 /// One raw socket of each family that sends whole IP packets.
@@ -22,7 +22,7 @@ impl Bypass {
     /// Open both; needs `CAP_NET_RAW`. A host without IPv6 has no IPv6 to bypass.
     pub(crate) fn open(mark: Option<u32>) -> Result<Self, IoError> {
         let open = |local| {
-            DatagramSocket::open(&SocketSettings {
+            DatagramSocket::open(&Binding {
                 protocol_name: "bypass",
                 kind: Type::RAW,
                 protocol: libc::IPPROTO_RAW,

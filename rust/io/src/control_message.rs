@@ -169,7 +169,7 @@ mod tests {
             assert_eq!(read.traffic_class, class);
             assert_eq!(read.segment_size, None, "UDP_SEGMENT is not UDP_GRO");
             // ipi_spec_dst (set) and ipi_addr (read) are two fields of the IPv4 structure.
-            assert_eq!(read.destination.is_some(), true);
+            assert!(read.destination.is_some());
             if address.is_ipv6() {
                 assert_eq!(read.destination, Some(address));
             }

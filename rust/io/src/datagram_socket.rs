@@ -50,7 +50,7 @@ pub(crate) struct DatagramSocket {
 
 /// How to open a socket.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct SocketSettings {
+pub(crate) struct Binding {
     /// `UDP`, `ESP` or `bypass`, for messages.
     pub(crate) protocol_name: &'static str,
     /// Datagram or raw.
@@ -65,8 +65,8 @@ pub(crate) struct SocketSettings {
 
 impl DatagramSocket {
     /// Open and bind a socket.
-    pub(crate) fn open(settings: &SocketSettings) -> Result<Self, IoError> {
-        let SocketSettings {
+    pub(crate) fn open(settings: &Binding) -> Result<Self, IoError> {
+        let Binding {
             protocol_name: protocol,
             local,
             ..
@@ -112,11 +112,6 @@ impl DatagramSocket {
     /// Set an option that takes a number.
     pub(crate) fn set_option(&self, level: i32, option: i32, value: i32) -> io::Result<()> {
         set_option(&self.socket, level, option, value)
-    }
-
-    /// The underlying socket, for options that socket2 knows.
-    pub(crate) fn socket(&self) -> &Socket {
-        &self.socket
     }
 
     /// Source address and traffic class as ancillary data.

@@ -15,14 +15,14 @@ const QUEUE_LIMIT: usize = 4096;
 
 /// A file descriptor that becomes readable when it is signalled (eventfd(2)).
 #[derive(Debug)]
-pub struct Signal(OwnedFd);
+pub(crate) struct Signal(OwnedFd);
 
 impl Signal {
     /// A signal that nobody raised yet.
     ///
     /// # Errors
     /// [`IoError::Resource`] if there is no descriptor left.
-    pub fn new() -> Result<Self, IoError> {
+    pub(crate) fn new() -> Result<Self, IoError> {
         eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)
             .map(Self)
             .map_err(|error| IoError::Resource {
@@ -32,13 +32,13 @@ impl Signal {
     }
 
     /// Make the descriptor readable.
-    pub fn raise(&self) {
+    pub(crate) fn raise(&self) {
         // The counter can only be full after 2^64 signals: then it is readable anyway.
         let _ = rustix::io::write(&self.0, &1_u64.to_ne_bytes());
     }
 
     /// Make the descriptor unreadable until the next [`Self::raise`].
-    pub fn clear(&self) {
+    pub(crate) fn clear(&self) {
         // It fails when nobody raised the signal: that is what was asked for.
         let _ = rustix::io::read(&self.0, &mut [0_u8; 8]);
     }
@@ -75,7 +75,7 @@ pub enum IoEvent {
 
 /// The queue from the workers to whoever drives them.
 #[derive(Debug)]
-pub struct EventQueue {
+pub(crate) struct EventQueue {
     events: Mutex<VecDeque<IoEvent>>,
     signal: Signal,
 }
@@ -85,7 +85,7 @@ impl EventQueue {
     ///
     /// # Errors
     /// [`IoError::Resource`] if there is no descriptor left.
-    pub fn new() -> Result<Self, IoError> {
+    pub(crate) fn new() -> Result<Self, IoError> {
         Ok(Self {
             events: Mutex::default(),
             signal: Signal::new()?,
@@ -117,7 +117,7 @@ impl EventQueue {
     }
 
     /// Take all events, oldest first, and make the descriptor unreadable.
-    pub fn take(&self) -> Vec<IoEvent> {
+    pub(crate) fn take(&self) -> Vec<IoEvent> {
         // Cleared first: what is pushed after this line raises it again.
         self.signal.clear();
         self.lock().drain(..).collect()

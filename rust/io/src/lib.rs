@@ -1,11 +1,36 @@
-//! Devices, sockets and threads around the engine.
+//! Devices, sockets and threads around the engine; the home of `unsafe`.
+//!
+//! [`Runtime`] is where to start: it opens a [`Tun`] device and the sockets, and runs one thread
+//! for each direction. Packets that are lost here are counted ([`IoDrop`]); nothing that a peer
+//! or the network does ends a thread.
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        reason = "a failed unwrap is a failed test"
+    )
+)]
+
 mod bypass;
+mod clock;
 mod control_message;
 mod counters;
 mod datagram_socket;
 mod error;
 mod event_queue;
+mod inbound_worker;
 mod message;
+mod outbound_worker;
 mod raw_esp;
+mod runtime;
+mod sockets;
 mod tun;
 mod udp;
+
+pub use counters::{Counters, IoCounts, IoDrop};
+pub use error::IoError;
+pub use event_queue::IoEvent;
+pub use runtime::{Runtime, RuntimeSettings};
+pub use sockets::SocketSettings;
+pub use tun::Tun;

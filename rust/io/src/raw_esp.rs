@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use socket2::Type;
 
 use crate::counters::Counters;
-use crate::datagram_socket::{DatagramSocket, Run, SocketSettings};
+use crate::datagram_socket::{Binding, DatagramSocket, Run};
 use crate::error::IoError;
 
 /// A raw socket on one local address, or on all of a family.
@@ -18,7 +18,7 @@ pub(crate) struct RawEspSocket {
 impl RawEspSocket {
     /// Open and bind; needs `CAP_NET_RAW`.
     pub(crate) fn open(local: IpAddr, mark: Option<u32>) -> Result<Self, IoError> {
-        let socket = DatagramSocket::open(&SocketSettings {
+        let socket = DatagramSocket::open(&Binding {
             protocol_name: "ESP",
             kind: Type::RAW,
             protocol: libc::IPPROTO_ESP,

@@ -4,15 +4,13 @@ use std::ffi::{c_int, c_uint};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
+use perilune_wire::virtio_net_hdr;
 use rustix::fs::{Mode, OFlags};
 
 use crate::error::IoError;
 
-/// Octets of the virtio header before each packet, both ways.
-pub const VIRTIO_HEADER_OCTETS: usize = 10;
-
 /// The largest frame: a virtio header and an IP packet of 64 KiB.
-pub const FRAME_OCTETS: usize = VIRTIO_HEADER_OCTETS + 65_536;
+pub(crate) const FRAME_OCTETS: usize = virtio_net_hdr::OCTETS + 65_536;
 
 // linux/if_tun.h. The request numbers are those of every architecture but MIPS, PowerPC, SPARC.
 const TUNSETIFF: libc::c_ulong = 0x4004_54ca;
@@ -126,9 +124,8 @@ fn interface_request(name: &str) -> Result<libc::ifreq, IoError> {
     }
     // Without IFF_NO_PI each packet would have four more octets before it.
     let flags = libc::IFF_TUN | libc::IFF_NO_PI | libc::IFF_VNET_HDR;
-    let ifr_ifru = libc::__c_anonymous_ifr_ifru {
-        ifru_flags: flags as libc::c_short,
-    };
+    let ifru_flags = libc::c_short::try_from(flags).unwrap_or_default();
+    let ifr_ifru = libc::__c_anonymous_ifr_ifru { ifru_flags };
     Ok(libc::ifreq { ifr_name, ifr_ifru })
 }
 

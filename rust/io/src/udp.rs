@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use socket2::{SockAddr, Type};
 
 use crate::counters::{Counters, add};
-use crate::datagram_socket::{DatagramSocket, Run, SocketSettings, drop_reason};
+use crate::datagram_socket::{Binding, DatagramSocket, Run, drop_reason};
 use crate::error::IoError;
 
 /// What arrives on a port.
@@ -44,7 +44,7 @@ impl UdpSocket {
         role: UdpRole,
         mark: Option<u32>,
     ) -> Result<Self, IoError> {
-        let socket = DatagramSocket::open(&SocketSettings {
+        let socket = DatagramSocket::open(&Binding {
             protocol_name: "UDP",
             kind: Type::DGRAM,
             protocol: libc::IPPROTO_UDP,

@@ -1,0 +1,99 @@
+"""The compiled half of the data plane.
+
+Everything here takes and gives plain values; `native.py` has their shapes by name. Whatever is passed, the
+answer is a value or an exception: `perilune.model.errors.LocalError` for what the caller must not ask,
+`ResourceError` for what the system refuses, TypeError for arguments of a wrong type.
+"""
+
+from typing import Any, final
+
+__all__ = ["Engine", "Runtime"]
+
+_Path = tuple[tuple[str, int], tuple[str, int]]
+_Changes = list[tuple[str, object]]
+
+@final
+class Engine:
+    """SAD, SPD and ESP in memory; may be called from several threads."""
+
+    def __new__(cls) -> Engine:
+        """Return an engine without SAs and policies."""
+
+    def apply(self, changes: _Changes, now_ns: int) -> None:
+        """Apply changes, each a name and its value, all of them or none.
+
+        Raises:
+            LocalError: One of the changes is not possible.
+        """
+
+    def seal(self, packet: bytes, now_ns: int) -> list[tuple[_Path, bool, int, bytes]]:
+        """Take an IP packet that leaves; give path, whether in UDP, traffic class and octets to send."""
+
+    def release_held(self, now_ns: int) -> list[tuple[_Path, bool, int, bytes]]:
+        """Give what to send for held packets that have an SA now, as `seal` does."""
+
+    def take_bypassed(self) -> list[bytes]:
+        """Give the packets that bypassed IPsec since the last call."""
+
+    def open(self, esp: bytes, path: _Path, udp: bool, now_ns: int) -> list[bytes]:
+        """Take an ESP packet that arrived; give the IP packets that were in it."""
+
+    def on_time(self, now_ns: int) -> int | None:
+        """Let time pass; give when to call again."""
+
+    def take_events(self) -> list[tuple[Any, ...]]:
+        """Give the events since the last call, each a name and its values."""
+
+    def stats(self) -> dict[str, Any]:
+        """Give all counters."""
+
+@final
+class Runtime:
+    """A TUN device, sockets, and a thread for each direction.
+
+    Raises:
+        LocalError: A setting that no device or socket can carry out.
+        ResourceError: The system refused a device or socket.
+    """
+
+    def __new__(
+        cls,
+        *,
+        tun_name: str,
+        local_addresses: list[str],
+        ike_port: int,
+        nat_t_port: int,
+        raw_esp: bool,
+        mark: int | None,
+    ) -> Runtime:
+        """Open everything and start the threads."""
+
+    @property
+    def tun_name(self) -> str:
+        """Name of the TUN device."""
+
+    def apply(self, changes: _Changes, now_ns: int) -> None:
+        """Apply changes as `Engine.apply` does; held packets that got an SA are sent."""
+
+    def take_events(self) -> list[tuple[Any, ...]]:
+        """Give the events since the last call and make the descriptor unreadable."""
+
+    def fileno(self) -> int:
+        """Give the descriptor that is readable while events wait."""
+
+    def stats(self) -> dict[str, Any]:
+        """Give all counters."""
+
+    def send_ike(self, message: bytes, path: _Path, encapsulated: bool) -> None:
+        """Send an IKE message, behind a non-ESP marker if `encapsulated`.
+
+        Raises:
+            LocalError: No socket has the local address and port.
+            ResourceError: The system refused.
+        """
+
+    def send_keepalive(self, path: _Path) -> None:
+        """Send a NAT keepalive; raises as `send_ike` does."""
+
+    def close(self) -> None:
+        """Stop the threads; may be called again."""

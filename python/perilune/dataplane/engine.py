@@ -1,0 +1,109 @@
+"""The engine as a library: packets in, packets out, with no sockets, threads or clock of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from perilune.databases.changes import Change
+from perilune.databases.sad import Encapsulation
+from perilune.dataplane.events import Event
+from perilune.dataplane.native import (
+    NativeEngine,
+    events_from_native,
+    native_changes,
+    native_path,
+    path_from_native,
+    stats_from_native,
+)
+from perilune.dataplane.stats import DataPlaneStats
+from perilune.model.address import Path
+from perilune.model.time import Instant
+
+
+@dataclass(frozen=True, slots=True)
+class SealedPacket:
+    """What is to be sent: the payload of one UDP datagram, or of one IP packet of protocol 50."""
+
+    path: Path
+    encapsulation: Encapsulation
+    traffic_class: int
+    """DSCP and ECN for the outer header."""
+
+    data: bytes
+
+
+class Engine:
+    """SAD, SPD and ESP in memory, the same that `Runtime` has between its devices.
+
+    It is safe to call from several threads.
+    """
+
+    def __init__(self) -> None:
+        self._native = NativeEngine()
+
+    def apply(self, changes: Sequence[Change], now: Instant) -> None:
+        """Apply changes in order, all of them or none.
+
+        Raises:
+            LocalError: One of the changes is not possible; none was made.
+        """
+        self._native.apply(native_changes(changes), now.ns)
+
+    def seal(self, packet: bytes, now: Instant) -> list[SealedPacket]:
+        """Take an IP packet that leaves, and return what to send for it.
+
+        That is nothing where policy discards the packet, lets it pass in the clear (see `take_bypassed`)
+        or holds it until there is an SA (see `release_held`).
+        """
+        return _sealed(self._native.seal(packet, now.ns))
+
+    def release_held(self, now: Instant) -> list[SealedPacket]:
+        """Return what to send for held packets that have an SA now."""
+        return _sealed(self._native.release_held(now.ns))
+
+    def take_bypassed(self) -> list[bytes]:
+        """Return the packets that policy let pass in the clear since the last call."""
+        return self._native.take_bypassed()
+
+    def open(self, esp: bytes, path: Path, encapsulation: Encapsulation, now: Instant) -> list[bytes]:
+        """Take an ESP packet that arrived, and return the IP packets that were in it.
+
+        That is nothing where any check fails; the statistics say which.
+
+        Args:
+            esp: The packet from its SPI on.
+            path: Where it was sent to and from; the ports matter only in UDP.
+            encapsulation: Whether it came in UDP.
+            now: Time of the caller's clock.
+        """
+        udp = encapsulation is Encapsulation.UDP
+        return self._native.open(esp, native_path(path), udp, now.ns)
+
+    def on_time(self, now: Instant) -> Instant | None:
+        """Let time pass: lifetimes end, acquires time out.
+
+        Returns:
+            When to call again at the latest; None if nothing waits for time.
+        """
+        next_ns = self._native.on_time(now.ns)
+        return None if next_ns is None else Instant(next_ns)
+
+    def take_events(self) -> list[Event]:
+        """Return what happened since the last call, oldest first."""
+        return events_from_native(self._native.take_events())
+
+    def stats(self) -> DataPlaneStats:
+        """Return the counters of every SA, policy and drop reason."""
+        return stats_from_native(self._native.stats())
+
+
+def _sealed(
+    natives: list[tuple[tuple[tuple[str, int], tuple[str, int]], bool, int, bytes]],
+) -> list[SealedPacket]:
+    return [
+        SealedPacket(
+            path_from_native(path), Encapsulation.UDP if udp else Encapsulation.NONE, traffic_class, data
+        )
+        for path, udp, traffic_class, data in natives
+    ]

@@ -1,0 +1,93 @@
+"""The engine between a TUN device and sockets, on threads of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from perilune.databases.changes import Change
+from perilune.dataplane.events import Event
+from perilune.dataplane.native import (
+    NativeRuntime,
+    events_from_native,
+    native_changes,
+    native_path,
+    stats_from_native,
+)
+from perilune.dataplane.stats import DataPlaneStats
+from perilune.model.address import IKE_PORT, NAT_T_PORT, IpAddress, Path
+from perilune.model.time import Instant
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuntimeSettings:
+    """Which device and sockets a `Runtime` has."""
+
+    tun_name: str = "perilune%d"
+    """Name of the TUN device; `%d` becomes the first free number."""
+
+    local_addresses: tuple[IpAddress, ...] = field(default=())
+    """Addresses to receive on; none means all of this host's, of both families."""
+
+    ike_port: int = IKE_PORT
+    nat_t_port: int = NAT_T_PORT
+    raw_esp: bool = True
+    """Whether ESP without UDP can be sent and received; needs CAP_NET_RAW."""
+
+    mark: int | None = None
+    """SO_MARK of everything that is sent, so that routing can keep it out of the TUN device."""
+
+
+class Runtime:
+    """A `DataPlane` with a TUN device, UDP and raw sockets.
+
+    Its clock is the system's monotonic one: `now` is `time.monotonic_ns()`. The device is created down and
+    without address; give it addresses, an MTU and routes, and set it up.
+
+    Raises:
+        LocalError: A setting that no device or socket can carry out.
+        ResourceError: The system refused a device or socket; the message says which and why.
+    """
+
+    def __init__(self, settings: RuntimeSettings) -> None:
+        self._native = NativeRuntime(
+            tun_name=settings.tun_name,
+            local_addresses=[str(address) for address in settings.local_addresses],
+            ike_port=settings.ike_port,
+            nat_t_port=settings.nat_t_port,
+            raw_esp=settings.raw_esp,
+            mark=settings.mark,
+        )
+
+    @property
+    def tun_name(self) -> str:
+        """Name of the TUN device."""
+        return self._native.tun_name
+
+    def apply(self, changes: Sequence[Change], now: Instant) -> None:
+        """See `DataPlane.apply`; held packets that got an SA leave at once."""
+        self._native.apply(native_changes(changes), now.ns)
+
+    def take_events(self) -> list[Event]:
+        """See `DataPlane.take_events`."""
+        return events_from_native(self._native.take_events())
+
+    def fileno(self) -> int:
+        """See `DataPlane.fileno`."""
+        return self._native.fileno()
+
+    def stats(self) -> DataPlaneStats:
+        """See `DataPlane.stats`."""
+        return stats_from_native(self._native.stats())
+
+    def send_ike(self, message: bytes, path: Path, *, encapsulated: bool) -> None:
+        """See `DataPlane.send_ike`."""
+        self._native.send_ike(message, native_path(path), encapsulated)
+
+    def send_keepalive(self, path: Path) -> None:
+        """See `DataPlane.send_keepalive`."""
+        self._native.send_keepalive(native_path(path))
+
+    def close(self) -> None:
+        """Stop the threads, remove the device, erase all keys; may be called again."""
+        self._native.close()

@@ -1,0 +1,236 @@
+//! From the network to the TUN device: tell IKE from ESP, open, write.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
+
+use perilune_engine::{InboundWorker as EngineWorker, OpenedBatch, PathInfo, Progress};
+use perilune_wire::demux::{NON_ESP_MARKER, Payload, classify};
+
+use crate::clock;
+use crate::counters::{IoDrop, add};
+use crate::event_queue::{IoEvent, wait_readable};
+use crate::message::{ReceiveBuffers, Received};
+use crate::raw_esp::RawEspSocket;
+use crate::runtime::Shared;
+use crate::tun::TunError;
+use crate::udp::{UdpRole, UdpSocket};
+
+/// Most receive calls on one socket before the others have their turn.
+const BURST_CALLS: usize = 4;
+
+/// The thread that reads the sockets.
+pub(crate) struct InboundWorker {
+    buffers: ReceiveBuffers,
+    opener: Opener,
+}
+
+/// What handles a received datagram, apart from the buffers that the datagram lies in.
+struct Opener {
+    shared: Arc<Shared>,
+    engine: EngineWorker,
+    batch: OpenedBatch,
+}
+
+#[derive(Clone, Copy)]
+enum Source<'a> {
+    Udp(&'a UdpSocket),
+    RawEsp(&'a RawEspSocket),
+}
+
+impl InboundWorker {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        let engine = shared.engine.inbound_worker();
+        let batch = OpenedBatch::with_capacity(OpenedBatch::DEFAULT_OCTETS);
+        let opener = Opener {
+            shared,
+            engine,
+            batch,
+        };
+        Self {
+            buffers: ReceiveBuffers::new(),
+            opener,
+        }
+    }
+
+    /// Work until the runtime stops or the device is gone.
+    pub(crate) fn run(mut self) {
+        let shared = Arc::clone(&self.opener.shared);
+        let udp = shared.sockets.udp.iter().map(Source::Udp);
+        let sources: Vec<_> = udp
+            .chain(shared.sockets.raw_esp.iter().map(Source::RawEsp))
+            .collect();
+        let kick = &shared.inbound_kick;
+        let descriptors: Vec<_> = sources
+            .iter()
+            .map(|source| source.as_fd())
+            .chain([kick.as_fd(), shared.stop.as_fd()])
+            .collect();
+        while !shared.is_stopping() {
+            // An error can only be a lack of memory: the next turn asks again.
+            let Ok(readable) = wait_readable(&descriptors, None) else {
+                continue;
+            };
+            if kick.take() {
+                self.opener.engine.refresh();
+            }
+            for (source, _) in sources
+                .iter()
+                .zip(readable)
+                .filter(|(_, readable)| *readable)
+            {
+                if let Err(lost) = self.receive(*source) {
+                    return shared.lose_device(&lost);
+                }
+            }
+        }
+    }
+
+    fn receive(&mut self, source: Source<'_>) -> io::Result<()> {
+        for _ in 0..BURST_CALLS {
+            let count = match self.buffers.receive(source.as_fd()) {
+                Ok(count) => count,
+                Err(error) => {
+                    if error.kind() != io::ErrorKind::WouldBlock {
+                        self.opener
+                            .shared
+                            .counters
+                            .drop_packets(IoDrop::ReceiveError, 1);
+                    }
+                    return Ok(());
+                }
+            };
+            add(&self.opener.shared.counters.work.receive_messages, count);
+            for mut message in self.buffers.messages(count) {
+                self.opener.take_message(source, &mut message)?;
+            }
+            self.opener.write()?;
+        }
+        Ok(())
+    }
+}
+
+impl Opener {
+    fn take_message(&mut self, source: Source<'_>, message: &mut Received<'_>) -> io::Result<()> {
+        let counters = &self.shared.counters;
+        if message.truncated {
+            counters.drop_packets(IoDrop::ReceiveTruncated, 1);
+            return Ok(());
+        }
+        let from = source.path_info(message);
+        let segment = message
+            .ancillary
+            .segment_size
+            .unwrap_or(message.data.len())
+            .max(1);
+        add(
+            &counters.work.datagrams_received,
+            message.data.len().div_ceil(segment).max(1),
+        );
+        match source {
+            Source::Udp(socket) if socket.role() == UdpRole::Ike => {
+                self.push_ike(from, false, message.data);
+                Ok(())
+            }
+            Source::Udp(_) => message
+                .data
+                .chunks_mut(segment)
+                .try_for_each(|one| self.take_datagram(from, one)),
+            Source::RawEsp(socket) => match socket.payload(message.data) {
+                Some(esp) => self.open(from, esp),
+                None => Ok(()),
+            },
+        }
+    }
+
+    /// A datagram on the NAT traversal port (RFC 3948, section 2).
+    fn take_datagram(&mut self, from: PathInfo, payload: &mut [u8]) -> io::Result<()> {
+        match classify(payload) {
+            Payload::Esp => return self.open(from, payload),
+            Payload::Ike => {
+                self.push_ike(
+                    from,
+                    true,
+                    payload.get(NON_ESP_MARKER.len()..).unwrap_or_default(),
+                );
+            }
+            Payload::Malformed => {
+                self.shared
+                    .counters
+                    .drop_packets(IoDrop::EncapsulationMalformed, 1);
+            }
+            Payload::NatKeepalive => add(&self.shared.counters.work.keepalives_received, 1),
+        }
+        Ok(())
+    }
+
+    fn push_ike(&self, from: PathInfo, encapsulated: bool, message: &[u8]) {
+        let event = IoEvent::IkeDatagram {
+            local: from.local,
+            remote: from.remote,
+            encapsulated,
+            data: message.to_vec(),
+        };
+        if !self.shared.events.push_datagram(event) {
+            self.shared.counters.drop_packets(IoDrop::IkeQueueFull, 1);
+        }
+    }
+
+    fn open(&mut self, from: PathInfo, esp: &mut [u8]) -> io::Result<()> {
+        let (engine, now) = (Arc::clone(&self.shared.engine), clock::now());
+        while engine.open(&mut self.engine, esp, &from, now, &mut self.batch) == Progress::Full {
+            self.write()?;
+        }
+        Ok(())
+    }
+
+    /// Write what was opened to the device.
+    fn write(&mut self) -> io::Result<()> {
+        let shared = &self.shared;
+        for frame in self.batch.frames() {
+            match shared.tun.write(frame) {
+                Ok(()) => add(&shared.counters.work.tun_writes, 1),
+                Err(TunError::Gone(error)) => return Err(error),
+                Err(TunError::Packet | TunError::WouldBlock) => {
+                    shared.counters.drop_packets(IoDrop::TunWrite, 1);
+                }
+            }
+        }
+        self.batch.clear();
+        shared.tell_engine_events();
+        Ok(())
+    }
+}
+
+impl<'a> Source<'a> {
+    fn as_fd(self) -> BorrowedFd<'a> {
+        match self {
+            Self::Udp(socket) => socket.as_fd(),
+            Self::RawEsp(socket) => socket.as_fd(),
+        }
+    }
+
+    fn path_info(&self, message: &Received<'_>) -> PathInfo {
+        let bound = match self {
+            Self::Udp(socket) => socket.local(),
+            Self::RawEsp(socket) => SocketAddr::new(socket.local(), 0),
+        };
+        let mut local = bound;
+        if let Some(address) = message.ancillary.destination {
+            local.set_ip(address);
+        }
+        let mut remote = message.from;
+        if matches!(self, Self::RawEsp(_)) {
+            // The kernel gives the protocol number in place of a port (raw(7)).
+            remote.set_port(0);
+        }
+        PathInfo {
+            local,
+            remote,
+            encapsulated: matches!(self, Self::Udp(_)),
+            traffic_class: message.ancillary.traffic_class,
+            flow_label: 0,
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! From the TUN device to the network: classify, seal, send; and what has to happen in time.
+
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::time::Duration;
+
+use perilune_engine::{
+    Encapsulation, Instant, OutboundWorker as EngineWorker, Path, Progress, SealedBatch,
+};
+
+use crate::clock;
+use crate::counters::{IoDrop, add};
+use crate::datagram_socket::Run;
+use crate::event_queue::wait_readable;
+use crate::runtime::Shared;
+use crate::tun::{FRAME_OCTETS, TunError};
+
+/// Most frames read before what they became is sent and the time is looked at.
+const BURST_FRAMES: usize = 64;
+
+/// The thread that reads the TUN device.
+pub(crate) struct OutboundWorker {
+    shared: Arc<Shared>,
+    engine: EngineWorker,
+    frame: Vec<u8>,
+    batch: SealedBatch,
+    next_timeout: Option<Instant>,
+}
+
+impl OutboundWorker {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        let engine = shared.engine.outbound_worker();
+        let batch = SealedBatch::with_capacity(SealedBatch::DEFAULT_OCTETS);
+        Self {
+            shared,
+            engine,
+            frame: vec![0; FRAME_OCTETS],
+            batch,
+            next_timeout: None,
+        }
+    }
+
+    /// Work until the runtime stops or the device is gone.
+    pub(crate) fn run(mut self) {
+        while !self.shared.is_stopping() {
+            match self.read_burst() {
+                Ok(Burst::More) => {}
+                Ok(Burst::Drained) => self.wait(),
+                Err(lost) => return self.shared.lose_device(&lost),
+            }
+            self.look_at_time();
+        }
+    }
+
+    /// Read until the device is empty or a burst is full, and send what came of it.
+    fn read_burst(&mut self) -> Result<Burst, std::io::Error> {
+        let mut burst = Burst::More;
+        for _ in 0..BURST_FRAMES {
+            match self.shared.tun.read(&mut self.frame) {
+                Ok(octets) => self.seal(octets),
+                Err(TunError::WouldBlock) => {
+                    burst = Burst::Drained;
+                    break;
+                }
+                Err(TunError::Packet) => {
+                    self.shared.counters.drop_packets(IoDrop::TunRead, 1);
+                    burst = Burst::Drained;
+                    break;
+                }
+                Err(TunError::Gone(error)) => return Err(error),
+            }
+        }
+        self.send();
+        Ok(burst)
+    }
+
+    fn seal(&mut self, octets: usize) {
+        add(&self.shared.counters.work.tun_reads, 1);
+        let now = clock::now();
+        let engine = Arc::clone(&self.shared.engine);
+        loop {
+            let frame = self.frame.get(..octets).unwrap_or_default();
+            match engine.seal(&mut self.engine, frame, now, &mut self.batch) {
+                Progress::Done => return,
+                Progress::Full => self.send(),
+            }
+        }
+    }
+
+    /// Send what was sealed, run by run, and what bypasses IPsec.
+    fn send(&mut self) {
+        send_batch(&self.shared, &self.batch);
+        self.batch.clear();
+        self.shared.tell_engine_events();
+    }
+
+    /// Do what is due, and what a change of the databases made possible.
+    fn look_at_time(&mut self) {
+        let now = clock::now();
+        let kicked = self.shared.outbound_kick.take();
+        if !kicked && self.next_timeout.is_none_or(|at| now < at) {
+            return;
+        }
+        let engine = Arc::clone(&self.shared.engine);
+        self.engine.refresh();
+        self.next_timeout = engine.on_time(now);
+        while engine.has_released() {
+            let progress = engine.release_held(&mut self.engine, now, &mut self.batch);
+            self.send();
+            if progress == Progress::Done {
+                break;
+            }
+        }
+        self.shared.tell_engine_events();
+    }
+
+    fn wait(&self) {
+        let shared = &self.shared;
+        let until = self
+            .next_timeout
+            .map(|at| Duration::from_nanos(at.since(clock::now()).0));
+        let descriptors = [
+            shared.tun.as_fd(),
+            shared.stop.as_fd(),
+            shared.outbound_kick.as_fd(),
+        ];
+        // An error here can only be a lack of memory: the next turn asks again.
+        let _ = wait_readable(&descriptors, until);
+    }
+}
+
+/// Whether the device may have more to read.
+enum Burst {
+    More,
+    Drained,
+}
+
+/// Send the runs and the bypassed packets of a batch.
+fn send_batch(shared: &Shared, batch: &SealedBatch) {
+    for run in batch.runs() {
+        let Path { local, remote } = run.path;
+        let payload = batch.octets(run);
+        let (traffic_class, segment_octets) = (run.traffic_class, run.segment_size);
+        let run_out = Run {
+            local,
+            remote,
+            traffic_class,
+            payload,
+            segment_octets,
+        };
+        send_run(shared, run.encapsulation, &run_out);
+    }
+    for packet in batch.bypass() {
+        match &shared.sockets.bypass {
+            Some(socket) => socket.send(packet, &shared.counters),
+            None => shared.counters.drop_packets(IoDrop::BypassSend, 1),
+        }
+    }
+}
+
+fn send_run(shared: &Shared, encapsulation: Encapsulation, run: &Run<'_>) {
+    let counters = &shared.counters;
+    let sent = match encapsulation {
+        Encapsulation::Udp => shared
+            .sockets
+            .udp_for(run.local)
+            .map(|socket| socket.send_run(run, counters)),
+        Encapsulation::None => shared
+            .sockets
+            .raw_esp_for(run.local.ip())
+            .map(|socket| socket.send_run(run, counters)),
+    };
+    if sent.is_none() {
+        counters.drop_packets(IoDrop::NoSocket, run.packets().len());
+    }
+}

@@ -1,0 +1,99 @@
+//! All sockets of a runtime, and which of them an SA or an IKE message goes through.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use crate::bypass::Bypass;
+use crate::error::IoError;
+use crate::raw_esp::RawEspSocket;
+use crate::udp::{UdpRole, UdpSocket};
+
+/// Which sockets to open.
+#[derive(Clone, Debug)]
+pub struct SocketSettings {
+    /// Addresses to receive on; none means all of this host's, of both families.
+    pub local_addresses: Vec<IpAddr>,
+    /// UDP port of IKE.
+    pub ike_port: u16,
+    /// UDP port of IKE and ESP together.
+    pub nat_t_port: u16,
+    /// Whether to open raw sockets: for ESP without UDP, and for packets that bypass IPsec.
+    pub raw: bool,
+    /// `SO_MARK` of everything that is sent.
+    pub mark: Option<u32>,
+}
+
+/// The open sockets.
+#[derive(Debug)]
+pub(crate) struct Sockets {
+    pub(crate) udp: Vec<UdpSocket>,
+    pub(crate) raw_esp: Vec<RawEspSocket>,
+    pub(crate) bypass: Option<Bypass>,
+}
+
+impl Sockets {
+    pub(crate) fn open(settings: &SocketSettings) -> Result<Self, IoError> {
+        if settings.ike_port == settings.nat_t_port {
+            return Err(IoError::Setting(format!(
+                "IKE and NAT traversal cannot share UDP port {}",
+                settings.ike_port
+            )));
+        }
+        let mut sockets = Self {
+            udp: Vec::new(),
+            raw_esp: Vec::new(),
+            bypass: None,
+        };
+        for address in &settings.local_addresses {
+            sockets.open_address(*address, settings)?;
+        }
+        if settings.local_addresses.is_empty() {
+            sockets.open_address(Ipv4Addr::UNSPECIFIED.into(), settings)?;
+            match sockets.open_address(Ipv6Addr::UNSPECIFIED.into(), settings) {
+                Err(IoError::Socket { source, .. }) if is_family_missing(&source) => {}
+                result => result?,
+            }
+        }
+        if settings.raw {
+            sockets.bypass = Some(Bypass::open(settings.mark)?);
+        }
+        Ok(sockets)
+    }
+
+    fn open_address(&mut self, address: IpAddr, settings: &SocketSettings) -> Result<(), IoError> {
+        let ports = [
+            (settings.ike_port, UdpRole::Ike),
+            (settings.nat_t_port, UdpRole::NatTraversal),
+        ];
+        for (port, role) in ports {
+            self.udp.push(UdpSocket::open(
+                SocketAddr::new(address, port),
+                role,
+                settings.mark,
+            )?);
+        }
+        if settings.raw {
+            self.raw_esp
+                .push(RawEspSocket::open(address, settings.mark)?);
+        }
+        Ok(())
+    }
+
+    /// The UDP socket with this local address and port.
+    pub(crate) fn udp_for(&self, local: SocketAddr) -> Option<&UdpSocket> {
+        self.udp.iter().find(|socket| socket.serves(local))
+    }
+
+    /// The raw socket with this local address.
+    pub(crate) fn raw_esp_for(&self, local: IpAddr) -> Option<&RawEspSocket> {
+        self.raw_esp.iter().find(|socket| socket.serves(local))
+    }
+}
+
+/// A host without IPv6 says so in one of two ways: no such family, or no such address.
+fn is_family_missing(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(libc::EAFNOSUPPORT | libc::EADDRNOTAVAIL)
+    )
+}

@@ -1,0 +1,103 @@
+//! The engine between a TUN device and sockets.
+
+use std::os::fd::AsRawFd;
+use std::sync::Arc;
+
+use perilune_engine::Engine;
+use perilune_io::{Runtime, RuntimeSettings, SocketSettings};
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyTuple};
+
+use crate::answers::{engine_event, io_event, runtime_stats};
+use crate::errors::{from_engine, from_io, local_error};
+use crate::values::{Addresses, Now, PathArgument};
+
+/// A TUN device, sockets, and a thread for each direction.
+#[pyclass(name = "Runtime", module = "perilune.dataplane._native", frozen)]
+pub(crate) struct PyRuntime {
+    runtime: Runtime,
+}
+
+#[pymethods]
+impl PyRuntime {
+    #[new]
+    #[pyo3(signature = (*, tun_name, local_addresses, ike_port, nat_t_port, raw_esp, mark))]
+    fn new(
+        py: Python<'_>,
+        tun_name: String,
+        local_addresses: Addresses,
+        ike_port: u16,
+        nat_t_port: u16,
+        raw_esp: bool,
+        mark: Option<u32>,
+    ) -> PyResult<Self> {
+        let sockets = SocketSettings {
+            local_addresses: local_addresses.0,
+            ike_port,
+            nat_t_port,
+            raw: raw_esp,
+            mark,
+        };
+        let settings = RuntimeSettings { tun_name, sockets };
+        py.detach(|| Runtime::start(Arc::new(Engine::new()), &settings))
+            .map(|runtime| Self { runtime })
+            .map_err(|error| from_io(&error))
+    }
+
+    #[getter]
+    fn tun_name(&self) -> &str {
+        self.runtime.tun_name()
+    }
+
+    fn apply(&self, py: Python<'_>, changes: &Bound<'_, PyAny>, now_ns: Now) -> PyResult<()> {
+        let changes = crate::values::changes(changes, &self.runtime.stats().sas)?;
+        py.detach(|| self.runtime.apply(&changes, now_ns.0))
+            .map_err(|error| from_engine(&error))
+    }
+
+    fn take_events<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyTuple>>> {
+        let (of_io, of_engine) = py.detach(|| self.runtime.take_events());
+        let of_engine = of_engine.iter().map(|event| engine_event(py, event));
+        of_engine
+            .chain(of_io.into_iter().map(|event| io_event(py, event)))
+            .collect()
+    }
+
+    fn fileno(&self) -> i32 {
+        self.runtime.event_fd().as_raw_fd()
+    }
+
+    fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let stats = py.detach(|| self.runtime.stats());
+        let counters = self.runtime.counters();
+        runtime_stats(py, &stats, counters.drops(), counters.counts().entries())
+    }
+
+    fn send_ike(
+        &self,
+        py: Python<'_>,
+        message: &[u8],
+        path: PathArgument,
+        encapsulated: bool,
+    ) -> PyResult<()> {
+        if message.is_empty() {
+            return Err(local_error("an IKE message is not empty"));
+        }
+        let path = path.0;
+        py.detach(|| {
+            self.runtime
+                .send_ike(path.local, path.remote, encapsulated, message)
+        })
+        .map_err(|error| from_io(&error))
+    }
+
+    fn send_keepalive(&self, py: Python<'_>, path: PathArgument) -> PyResult<()> {
+        let path = path.0;
+        py.detach(|| self.runtime.send_keepalive(path.local, path.remote))
+            .map_err(|error| from_io(&error))
+    }
+
+    fn close(&self, py: Python<'_>) {
+        py.detach(|| self.runtime.stop());
+    }
+}

@@ -1,0 +1,314 @@
+//! Python's plain values, parsed to the engine's types once and for all.
+
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
+
+use perilune_engine::{
+    Action, AesKeyBits, Change, Direction, Duration, Encapsulation, Instant, Integrity, Keys,
+    Lifetimes, Limits, Path, PolicyConfig, PolicyId, Ports, SaConfig, SaId, SaStats, SelectorPair,
+    Suite, TrafficSelector,
+};
+use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedBytes;
+
+use crate::errors::{from_engine, from_value, local_error};
+
+/// `(address, port)`.
+pub(crate) type EndpointValues = (String, u16);
+/// Local end, remote end.
+pub(crate) type PathValues = (EndpointValues, EndpointValues);
+/// First and last address, protocol, first and last port.
+type SelectorValues = (String, String, u8, u16, u16);
+/// Octets, packets, nanoseconds.
+type LimitValues = (Option<u64>, Option<u64>, Option<u64>);
+
+#[derive(FromPyObject)]
+#[pyo3(from_item_all)]
+struct SaValues {
+    spi: u32,
+    peer_spi: u32,
+    inbound: bool,
+    policy: u32,
+    path: PathValues,
+    udp: bool,
+    encryption: u16,
+    key_bits: u16,
+    integrity: u16,
+    encryption_key: PyBackedBytes,
+    integrity_key: PyBackedBytes,
+    esn: bool,
+    replay_window: u32,
+    local: Vec<SelectorValues>,
+    remote: Vec<SelectorValues>,
+    soft: LimitValues,
+    hard: LimitValues,
+    ready_after: Option<u32>,
+}
+
+#[derive(FromPyObject)]
+#[pyo3(from_item_all)]
+struct PolicyValues {
+    id: u32,
+    priority: u32,
+    action: String,
+    local: Vec<SelectorValues>,
+    remote: Vec<SelectorValues>,
+    hold: bool,
+}
+
+/// A time of the caller's clock, in nanoseconds.
+#[derive(Clone, Copy)]
+pub(crate) struct Now(pub(crate) Instant);
+
+impl<'a, 'py> FromPyObject<'a, 'py> for Now {
+    type Error = PyErr;
+
+    fn extract(value: Borrowed<'a, 'py, PyAny>) -> Result<Self, PyErr> {
+        read("time", &value).map(|ns| Self(Instant(ns)))
+    }
+}
+
+/// A path given by Python.
+#[derive(Clone, Copy)]
+pub(crate) struct PathArgument(pub(crate) Path);
+
+impl<'a, 'py> FromPyObject<'a, 'py> for PathArgument {
+    type Error = PyErr;
+
+    fn extract(value: Borrowed<'a, 'py, PyAny>) -> Result<Self, PyErr> {
+        path(&read("path", &value)?).map(Self)
+    }
+}
+
+/// Addresses given by Python.
+pub(crate) struct Addresses(pub(crate) Vec<IpAddr>);
+
+impl<'a, 'py> FromPyObject<'a, 'py> for Addresses {
+    type Error = PyErr;
+
+    fn extract(value: Borrowed<'a, 'py, PyAny>) -> Result<Self, PyErr> {
+        let texts: Vec<String> = read("addresses", &value)?;
+        texts
+            .iter()
+            .map(|text| address(text))
+            .collect::<PyResult<_>>()
+            .map(Self)
+    }
+}
+
+/// Parse a transaction. `sas` are those that the engine has now.
+pub(crate) fn changes(values: &Bound<'_, PyAny>, sas: &[SaStats]) -> PyResult<Vec<Change>> {
+    let mut changes = Vec::new();
+    for value in values.try_iter()? {
+        let (kind, value): (String, Bound<'_, PyAny>) = read("change", &value?)?;
+        match kind.as_str() {
+            "add_policy" => changes.push(Change::AddPolicy(policy_config(&read(&kind, &value)?)?)),
+            "add_sa" => changes.push(Change::AddSa(Box::new(sa_config(&read(&kind, &value)?)?))),
+            "move_sa" => changes.push(move_sa(read(&kind, &value)?, sas)?),
+            "remove_policy" => remove_policy(PolicyId(read(&kind, &value)?), sas, &mut changes),
+            "remove_sa" => {
+                let (inbound, spi, at): (bool, u32, PathValues) = read(&kind, &value)?;
+                changes.push(Change::RemoveSa(sa_id(inbound, spi, path(&at)?)));
+            }
+            _ => return Err(local_error(format!("{kind:?} is no change"))),
+        }
+    }
+    Ok(changes)
+}
+
+/// Parse an address with an optional number of a scope, as in `fe80::1%2`.
+fn address(text: &str) -> PyResult<IpAddr> {
+    Ok(endpoint(&(text.to_owned(), 0))?.ip())
+}
+
+/// Parse a path.
+fn path((local, remote): &PathValues) -> PyResult<Path> {
+    Ok(Path {
+        local: endpoint(local)?,
+        remote: endpoint(remote)?,
+    })
+}
+
+/// Write an endpoint the way [`path`] reads it.
+pub(crate) fn endpoint_values(endpoint: SocketAddr) -> EndpointValues {
+    let text = match endpoint {
+        SocketAddr::V6(v6) if v6.scope_id() != 0 => format!("{}%{}", v6.ip(), v6.scope_id()),
+        _ => endpoint.ip().to_string(),
+    };
+    (text, endpoint.port())
+}
+
+fn read<'a, 'py, T>(what: &str, value: &'a Bound<'py, PyAny>) -> PyResult<T>
+where
+    T: FromPyObject<'a, 'py>,
+{
+    value
+        .extract()
+        .map_err(|error: T::Error| from_value(value.py(), what, &error.into()))
+}
+
+fn endpoint((text, port): &EndpointValues) -> PyResult<SocketAddr> {
+    let parsed = match text.split_once('%') {
+        None => text
+            .parse()
+            .ok()
+            .map(|ip: IpAddr| SocketAddr::new(ip, *port)),
+        Some((ip, scope)) => scoped(ip, scope, *port),
+    };
+    parsed.ok_or_else(|| local_error(format!("{text:?} is no IP address")))
+}
+
+fn scoped(ip: &str, scope: &str, port: u16) -> Option<SocketAddr> {
+    let ip: Ipv6Addr = ip.parse().ok()?;
+    Some(SocketAddrV6::new(ip, port, 0, scope.parse().ok()?).into())
+}
+
+fn sa_id(inbound: bool, spi: u32, path: Path) -> SaId {
+    SaId {
+        direction: direction(inbound),
+        spi,
+        remote: path.remote,
+    }
+}
+
+fn direction(inbound: bool) -> Direction {
+    if inbound {
+        Direction::Inbound
+    } else {
+        Direction::Outbound
+    }
+}
+
+fn encapsulation(udp: bool) -> Encapsulation {
+    if udp {
+        Encapsulation::Udp
+    } else {
+        Encapsulation::None
+    }
+}
+
+/// A moved SA stays in what it travels in.
+fn move_sa(
+    (inbound, spi, old, new): (bool, u32, PathValues, PathValues),
+    sas: &[SaStats],
+) -> PyResult<Change> {
+    let sa = sa_id(inbound, spi, path(&old)?);
+    let named = |stats: &&SaStats| {
+        stats.direction == sa.direction
+            && stats.spi == sa.spi
+            && (inbound || stats.path.remote == sa.remote)
+    };
+    let Some(found) = sas.iter().find(named) else {
+        return Err(local_error(format!("there is no SA {spi:#010x} to move")));
+    };
+    Ok(Change::MoveSa {
+        sa,
+        path: path(&new)?,
+        encapsulation: found.encapsulation,
+    })
+}
+
+/// With a policy go its SAs.
+fn remove_policy(policy: PolicyId, sas: &[SaStats], changes: &mut Vec<Change>) {
+    for sa in sas.iter().filter(|sa| sa.policy == policy) {
+        let id = SaId {
+            direction: sa.direction,
+            spi: sa.spi,
+            remote: sa.path.remote,
+        };
+        let gone = |change: &Change| matches!(change, Change::RemoveSa(removed) if *removed == id);
+        if !changes.iter().any(gone) {
+            changes.push(Change::RemoveSa(id));
+        }
+    }
+    changes.push(Change::RemovePolicy(policy));
+}
+
+fn sa_config(values: &SaValues) -> PyResult<SaConfig> {
+    Ok(SaConfig {
+        spi: values.spi,
+        direction: direction(values.inbound),
+        policy: PolicyId(values.policy),
+        peer_spi: values.peer_spi,
+        path: path(&values.path)?,
+        encapsulation: encapsulation(values.udp),
+        suite: suite(values.encryption, values.key_bits, values.integrity)?,
+        keys: Keys::new(
+            values.encryption_key.to_vec(),
+            values.integrity_key.to_vec(),
+        ),
+        esn: values.esn,
+        replay_window: values.replay_window,
+        selectors: selector_pair(&values.local, &values.remote)?,
+        lifetimes: Lifetimes {
+            soft: limits(values.soft),
+            hard: limits(values.hard),
+        },
+        ready_after: values.ready_after,
+    })
+}
+
+fn policy_config(values: &PolicyValues) -> PyResult<PolicyConfig> {
+    let action = match values.action.as_str() {
+        "bypass" => Action::Bypass,
+        "discard" => Action::Discard,
+        "protect" => Action::Protect,
+        other => return Err(local_error(format!("{other:?} is no action of a policy"))),
+    };
+    Ok(PolicyConfig {
+        id: PolicyId(values.id),
+        priority: values.priority,
+        action,
+        selectors: selector_pair(&values.local, &values.remote)?,
+        hold: values.hold,
+    })
+}
+
+fn limits((octets, packets, ns): LimitValues) -> Limits {
+    Limits {
+        octets,
+        packets,
+        time: ns.map(Duration),
+    }
+}
+
+fn selector_pair(local: &[SelectorValues], remote: &[SelectorValues]) -> PyResult<SelectorPair> {
+    let all = |values: &[SelectorValues]| values.iter().map(selector).collect::<PyResult<Vec<_>>>();
+    Ok(SelectorPair {
+        local: all(local)?,
+        remote: all(remote)?,
+    })
+}
+
+fn selector(values: &SelectorValues) -> PyResult<TrafficSelector> {
+    let (first, last, protocol, first_port, last_port) = values;
+    let addresses = address(first)?..=address(last)?;
+    Ports::from_range(*first_port, *last_port)
+        .and_then(|ports| TrafficSelector::new(addresses, *protocol, ports))
+        .map_err(|error| from_engine(&error))
+}
+
+/// Algorithms by their numbers in IANA's registry of IKE version 2.
+fn suite(encryption: u16, key_bits: u16, integrity: u16) -> PyResult<Suite> {
+    const ENCR_AES_CBC: u16 = 12;
+    const ENCR_AES_GCM_16: u16 = 20;
+    const ENCR_CHACHA20_POLY1305: u16 = 28;
+    let unknown = || {
+        local_error(format!(
+            "no suite of encryption {encryption}, {key_bits} bits, integrity {integrity}"
+        ))
+    };
+    let bits = match key_bits {
+        128 => AesKeyBits::Bits128,
+        192 => AesKeyBits::Bits192,
+        256 => AesKeyBits::Bits256,
+        _ => return Err(unknown()),
+    };
+    match (encryption, integrity) {
+        (ENCR_AES_GCM_16, 0) => Ok(Suite::AesGcm16(bits)),
+        (ENCR_CHACHA20_POLY1305, 0) if bits == AesKeyBits::Bits256 => Ok(Suite::ChaCha20Poly1305),
+        (ENCR_AES_CBC, 12) => Ok(Suite::AesCbc(bits, Integrity::HmacSha2_256_128)),
+        (ENCR_AES_CBC, 13) => Ok(Suite::AesCbc(bits, Integrity::HmacSha2_384_192)),
+        (ENCR_AES_CBC, 14) => Ok(Suite::AesCbc(bits, Integrity::HmacSha2_512_256)),
+        _ => Err(unknown()),
+    }
+}

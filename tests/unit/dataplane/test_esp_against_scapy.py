@@ -1,0 +1,141 @@
+"""ESP that scapy makes is opened by our engine, and the other way round (RFC 4303).
+
+scapy's IPsec layer shares no code with ours: it is Python above OpenSSL.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from esp_pairs import RIGHT_SPI, START, SUITES, Tunnel, aead, cbc, keys_of, path
+from scapy.layers.inet import IP, UDP
+from scapy.layers.inet6 import IPv6
+from scapy.layers.ipsec import ESP, SecurityAssociation
+from scapy.packet import Packet, Raw
+
+from perilune.databases.sad import Encapsulation
+from perilune.model.address import Path
+from perilune.model.iana import EncrId, IntegId
+from perilune.model.proposal import EspSuite
+
+CRYPT_NAMES = {
+    EncrId.ENCR_AES_CBC: "AES-CBC",
+    EncrId.ENCR_AES_GCM_16: "AES-GCM",
+    EncrId.ENCR_CHACHA20_POLY1305: "CHACHA20-POLY1305",
+}
+AUTH_NAMES = {
+    IntegId.NONE: None,
+    IntegId.AUTH_HMAC_SHA2_256_128: "SHA2-256-128",
+    IntegId.AUTH_HMAC_SHA2_384_192: "SHA2-384-192",
+    IntegId.AUTH_HMAC_SHA2_512_256: "SHA2-512-256",
+}
+V4_V4 = Tunnel()
+V6_V4 = Tunnel(left="2001:db8:1::/48", right="2001:db8:2::/48")
+V4_V6 = Tunnel(path=path("2001:db8::1", "2001:db8::2"))
+V6_V6 = replace(V6_V4, path=V4_V6.path)
+NAT_T = Tunnel(path=path("192.0.2.1", "192.0.2.2", 4500), encapsulation=Encapsulation.UDP)
+TUNNELS = {"4in4": V4_V4, "6in4": V6_V4, "4in6": V4_V6, "6in6": V6_V6, "4in-udp": NAT_T}
+LENGTHS = (0, 1, 2, 3, 13, 64, 1372)
+
+
+def outer(way: Path) -> Packet:
+    """Return the header between the gateways."""
+    header = IP if way.local.address.version == 4 else IPv6
+    return header(src=str(way.local.address), dst=str(way.remote.address))
+
+
+def inner(tunnel: Tunnel, length: int) -> Packet:
+    """Return a packet from the left network to the right one."""
+    payload = UDP(sport=1024, dport=4242) / Raw(bytes(n & 0xFF for n in range(length)))
+    if ":" in tunnel.left:
+        return IPv6(src="2001:db8:1::7", dst="2001:db8:2::9") / payload
+    return IP(src="10.1.0.7", dst="10.2.0.9", ttl=63) / payload
+
+
+def scapy_sa(tunnel: Tunnel, *, esn: int | None = None) -> SecurityAssociation:
+    """Return scapy's idea of the SA from left to right."""
+    keys, way = keys_of(tunnel.suite, 1), tunnel.path
+    udp = tunnel.encapsulation is Encapsulation.UDP
+    return SecurityAssociation(
+        ESP,
+        spi=RIGHT_SPI,
+        crypt_algo=CRYPT_NAMES[tunnel.suite.encryption.id],
+        crypt_key=keys.encryption.reveal(),
+        auth_algo=AUTH_NAMES[tunnel.suite.integrity],
+        auth_key=keys.integrity.reveal() or None,
+        tunnel_header=outer(way),
+        nat_t_header=UDP(sport=way.local.port, dport=way.remote.port) if udp else None,
+        esn_en=esn is not None,
+        esn=esn or 0,
+    )
+
+
+each_suite = pytest.mark.parametrize("suite", SUITES, ids=str)
+each_tunnel = pytest.mark.parametrize("tunnel", TUNNELS.values(), ids=TUNNELS)
+
+
+@each_suite
+@each_tunnel
+def test_scapy_opens_what_we_seal(tunnel: Tunnel, suite: EspSuite) -> None:
+    tunnel = tunnel.with_suite(suite)
+    engine, theirs = tunnel.engine(), scapy_sa(tunnel)
+    for length in LENGTHS:
+        packet = inner(tunnel, length)
+        [sealed] = engine.seal(bytes(packet), START)
+        assert sealed.path == tunnel.path
+        assert sealed.encapsulation is tunnel.encapsulation
+        datagram = outer(tunnel.path) / ESP(sealed.data)
+        # scapy checks ICV and padding, and takes the tunnel header off
+        assert bytes(theirs.decrypt(datagram)) == bytes(packet)
+
+
+@each_suite
+@each_tunnel
+def test_we_open_what_scapy_seals(tunnel: Tunnel, suite: EspSuite) -> None:
+    tunnel = tunnel.with_suite(suite)
+    engine, theirs = tunnel.engine(at_left=False), scapy_sa(tunnel)
+    at_right = Path(tunnel.path.remote, tunnel.path.local)
+    for length in LENGTHS:
+        packet = inner(tunnel, length)
+        datagram = theirs.encrypt(packet)
+        esp = bytes(datagram[UDP].payload if UDP in datagram else datagram[ESP])
+        assert engine.open(esp, at_right, tunnel.encapsulation, START) == [bytes(packet)]
+
+
+ESN_SUITES = (
+    aead(EncrId.ENCR_AES_GCM_16, 256, esn=True),
+    aead(EncrId.ENCR_CHACHA20_POLY1305, 256, esn=True),
+    cbc(256, IntegId.AUTH_HMAC_SHA2_256_128, esn=True),
+)
+
+
+@pytest.mark.parametrize("suite", ESN_SUITES, ids=str)
+def test_extended_sequence_numbers(suite: EspSuite) -> None:
+    tunnel = V4_V4.with_suite(suite)
+    left, right = tunnel.engines()
+    theirs, packet = scapy_sa(tunnel, esn=0), inner(tunnel, 64)
+
+    [sealed] = left.seal(bytes(packet), START)
+    assert bytes(theirs.decrypt(outer(tunnel.path) / ESP(sealed.data))) == bytes(packet)
+
+    at_right = Path(tunnel.path.remote, tunnel.path.local)
+    esp = bytes(theirs.encrypt(packet)[ESP])
+    assert right.open(esp, at_right, tunnel.encapsulation, START) == [bytes(packet)]
+
+    # Another high half is another ICV although the packets look the same.
+    wrong = bytes(scapy_sa(tunnel, esn=1).encrypt(packet, seq_num=2)[ESP])
+    assert right.open(wrong, at_right, tunnel.encapsulation, START) == []
+
+
+@each_suite
+def test_any_flipped_bit_is_refused(suite: EspSuite) -> None:
+    tunnel = V4_V4.with_suite(suite)
+    engine, packet = tunnel.engine(at_left=False), inner(tunnel, 20)
+    at_right = Path(tunnel.path.remote, tunnel.path.local)
+    esp = bytes(scapy_sa(tunnel).encrypt(packet)[ESP])
+    for octet in range(len(esp)):
+        forged = bytearray(esp)
+        forged[octet] ^= 0x40
+        assert engine.open(bytes(forged), at_right, tunnel.encapsulation, START) == []
+    assert engine.open(esp, at_right, tunnel.encapsulation, START) == [bytes(packet)]
