@@ -8,7 +8,7 @@ from pathlib import Path as FilePath
 
 from perilune.databases.pad import PadEntry, SharedSecret
 from perilune.model.address import IKE_PORT, NAT_T_PORT
-from perilune.model.time import Duration
+from perilune.model.time import ZERO, Duration
 
 
 class LogLevel(Enum):
@@ -69,7 +69,7 @@ class DaemonSettings:
     retransmit_base: float = 1.8
     """Each wait is so many times the one before."""
 
-    retransmit_limit: Duration = Duration(0)
+    retransmit_limit: Duration = ZERO
     """Longest wait between two retransmissions; zero is no such limit."""
 
     keep_alive: Duration = Duration.seconds(20)

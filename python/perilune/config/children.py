@@ -1,0 +1,113 @@
+"""`connections.<conn>.children.<child>` to a `ChildPolicy`."""
+
+from __future__ import annotations
+
+from perilune.config.reader import Reader
+from perilune.config.schema import child as keys
+from perilune.config.schema.section import Key, OptionalKey
+from perilune.databases.pad import ChildPolicy, ChildSelector, DynamicSelector
+from perilune.databases.sad import Lifetime, Limits
+from perilune.databases.spd import Action
+from perilune.model.selector import ANY_PROTOCOL
+from perilune.model.time import ZERO, Duration
+
+_DEFAULT_REKEY_TIME = Duration.seconds(3600)
+_BOTH = frozenset({4, 6})
+
+
+def read_child(reader: Reader) -> ChildPolicy:
+    """Return what a child may be; mistakes are noted at the reader's problems."""
+    mode = reader.get(keys.MODE)
+    local_ts, remote_ts = reader.get(keys.LOCAL_TS), reader.get(keys.REMOTE_TS)
+    _check_selectors(reader, local_ts, remote_ts)
+    rekey_time, life_time, rand_time = _times(reader)
+    rekey_octets, life_octets, rand_octets = _counts(
+        reader, keys.REKEY_BYTES, keys.LIFE_BYTES, keys.RAND_BYTES
+    )
+    rekey_packets, life_packets, rand_packets = _counts(
+        reader, keys.REKEY_PACKETS, keys.LIFE_PACKETS, keys.RAND_PACKETS
+    )
+    return ChildPolicy(
+        name=reader.name,
+        action=mode,
+        proposals=reader.get(keys.ESP_PROPOSALS_KEY) if mode is Action.PROTECT else (),
+        local_ts=local_ts,
+        remote_ts=remote_ts,
+        lifetime=Lifetime(
+            soft=Limits(octets=rekey_octets or None, packets=rekey_packets or None, time=rekey_time or None),
+            hard=Limits(octets=life_octets or None, packets=life_packets or None, time=life_time or None),
+        ),
+        rand_time=rand_time,
+        rand_octets=rand_octets,
+        rand_packets=rand_packets,
+        start_action=reader.get(keys.START_ACTION),
+        close_action=reader.get(keys.CLOSE_ACTION),
+        dpd_action=reader.get(keys.DPD_ACTION),
+        replay_window_packets=reader.get(keys.REPLAY_WINDOW),
+        priority=reader.get(keys.PRIORITY) or None,
+    )
+
+
+def _times(reader: Reader) -> tuple[Duration, Duration, Duration]:
+    """Return rekey_time, life_time and rand_time; zero is none."""
+    rekey, life = reader.find(keys.REKEY_TIME), reader.find(keys.LIFE_TIME)
+    if rekey is None:
+        rekey = _DEFAULT_REKEY_TIME
+        if life and life < rekey * 1.1:
+            rekey = Duration(life.ns * 10 // 11)
+    if life is None:
+        life = Duration(rekey.ns * 11 // 10)
+    rand = reader.find(keys.RAND_TIME)
+    _check_order(reader, bool(life) and life < rekey, keys.LIFE_TIME, keys.REKEY_TIME)
+    if rand is None:
+        rand = Duration(max(0, life.ns - rekey.ns)) if rekey else ZERO
+    _check_order(reader, bool(rekey) and rekey < rand, keys.REKEY_TIME, keys.RAND_TIME)
+    return rekey, life, rand
+
+
+def _counts(
+    reader: Reader, rekey_key: Key[int], life_key: OptionalKey[int], rand_key: OptionalKey[int]
+) -> tuple[int, int, int]:
+    """Return the soft limit, the hard one and the range of chance, of octets or packets; 0 is none."""
+    rekey = reader.get(rekey_key)
+    life = reader.find(life_key)
+    if life is None:
+        life = rekey * 11 // 10
+    rand = reader.find(rand_key)
+    _check_order(reader, 0 < life < rekey, life_key, rekey_key)
+    if rand is None:
+        rand = max(0, life - rekey) if rekey else 0
+    _check_order(reader, 0 < rekey < rand, rekey_key, rand_key)
+    return rekey, life, rand
+
+
+def _check_order(
+    reader: Reader,
+    wrong: bool,
+    greater: Key[Duration] | OptionalKey[Duration] | Key[int] | OptionalKey[int],
+    less: Key[Duration] | OptionalKey[Duration] | Key[int] | OptionalKey[int],
+) -> None:
+    if wrong:
+        reader.error(f"{greater.name} is less than {less.name}", greater if reader.has(greater) else less)
+
+
+def _check_selectors(
+    reader: Reader, local_ts: tuple[ChildSelector, ...], remote_ts: tuple[ChildSelector, ...]
+) -> None:
+    """Note selectors of which no pair can have a packet in common."""
+    pairs = [(local, remote) for local in local_ts for remote in remote_ts]
+    if not any(_families(local) & _families(remote) for local, remote in pairs):
+        reader.error("local_ts and remote_ts have no address family in common", keys.REMOTE_TS)
+        return
+    protocols = [{local.protocol, remote.protocol} for local, remote in pairs]
+    if not any(ANY_PROTOCOL in both or len(both) == 1 for both in protocols):
+        reader.error("local_ts and remote_ts have no protocol in common", keys.REMOTE_TS)
+        return
+    for key, ours, theirs in ((keys.LOCAL_TS, local_ts, remote_ts), (keys.REMOTE_TS, remote_ts, local_ts)):
+        for one in ours:
+            if not any(_families(one) & _families(other) for other in theirs):
+                reader.warn(f"nothing at the other end is of the family of {one}", key)
+
+
+def _families(selector: ChildSelector) -> frozenset[int]:
+    return _BOTH if isinstance(selector, DynamicSelector) else frozenset({selector.version})

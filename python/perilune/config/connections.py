@@ -1,0 +1,109 @@
+"""`connections.<conn>` to a `PadEntry`."""
+
+from __future__ import annotations
+
+from perilune.config.children import read_child
+from perilune.config.hosts import is_single
+from perilune.config.reader import Reader
+from perilune.config.schema import child as child_keys
+from perilune.config.schema import connection as keys
+from perilune.config.schema.section import OptionalKey, SectionSchema
+from perilune.config.settings import DaemonSettings
+from perilune.databases.pad import PadEntry, StartAction
+from perilune.databases.spd import Action
+from perilune.model.identity import Identity
+from perilune.model.time import Duration
+
+
+def read_connection(reader: Reader, daemon: DaemonSettings) -> PadEntry:
+    """Return a connection; mistakes are noted at the reader's problems.
+
+    Args:
+        reader: The section of the connection.
+        daemon: Settings of the daemon that is to serve it; the ports are of use here.
+    """
+    child_readers = [
+        child
+        for children in reader.sections(child_keys.CHILDREN)
+        for child in children.sections(child_keys.CHILD)
+    ]
+    children = tuple(read_child(child) for child in child_readers)
+    _check_authentication(reader, needed=not children or any(c.action is Action.PROTECT for c in children))
+    _check_start(reader, child_readers)
+    rekey_time, over_time, rand_time = _times(reader)
+    return PadEntry(
+        name=reader.name,
+        local_addrs=reader.get(keys.LOCAL_ADDRS),
+        remote_addrs=reader.get(keys.REMOTE_ADDRS),
+        local_port=_local_port(reader, daemon),
+        remote_port=reader.get(keys.REMOTE_PORT),
+        proposals=reader.get(keys.PROPOSALS),
+        local_id=_identity(reader, keys.LOCAL, keys.LOCAL_ID),
+        remote_id=_identity(reader, keys.REMOTE, keys.REMOTE_ID),
+        encap=reader.get(keys.ENCAP),
+        fragmentation=reader.get(keys.FRAGMENTATION),
+        dpd_delay=reader.get(keys.DPD_DELAY),
+        rekey_time=rekey_time,
+        over_time=over_time,
+        rand_time=rand_time,
+        keyingtries=reader.get(keys.KEYINGTRIES),
+        children=children,
+    )
+
+
+def _identity(
+    reader: Reader, schema: SectionSchema, key: OptionalKey[Identity] | OptionalKey[Identity | None]
+) -> Identity | None:
+    rounds = reader.sections(schema)
+    return rounds[0].find(key) if rounds else None
+
+
+def _local_port(reader: Reader, daemon: DaemonSettings) -> int:
+    port = reader.find(keys.LOCAL_PORT)
+    if port is None:
+        return daemon.port
+    if port not in (daemon.port, daemon.port_nat_t):
+        reader.error(
+            f"{port} is neither daemon.port, {daemon.port}, nor daemon.port_nat_t, {daemon.port_nat_t}",
+            keys.LOCAL_PORT,
+        )
+    return port
+
+
+def _times(reader: Reader) -> tuple[Duration, Duration, Duration]:
+    """Return rekey_time, over_time and rand_time."""
+    rekey = reader.get(keys.REKEY_TIME)
+    over = reader.find(keys.OVER_TIME)
+    if over is None:
+        over = Duration(rekey.ns // 10)
+    rand = reader.find(keys.RAND_TIME)
+    if rand is None:
+        rand = min(over, Duration(rekey.ns // 2))
+    elif rekey and rekey < rand:
+        reader.error("rekey_time is less than rand_time", keys.RAND_TIME)
+    return rekey, over, rand
+
+
+def _check_authentication(reader: Reader, *, needed: bool) -> None:
+    """Note ends of which nothing says how they prove who they are, or says so twice."""
+    for schema, end in ((keys.LOCAL, "local"), (keys.REMOTE, "remote")):
+        rounds = reader.sections(schema)
+        if len(rounds) > 1:
+            rounds[1].error("several rounds of authentication are not supported yet")
+        elif rounds and not rounds[0].has(keys.AUTH) and needed:
+            rounds[0].error("'auth = psk' is missing: without it certificates are meant")
+        elif not rounds and needed:
+            reader.error(f"'{end} {{ auth = psk }}' is missing: without it certificates are meant")
+
+
+def _check_start(reader: Reader, children: list[Reader]) -> None:
+    """Note children that are to begin a connection that says not where to."""
+    if any(is_single(host) for host in reader.get(keys.REMOTE_ADDRS)):
+        return
+    for child in children:
+        protects = child.get(child_keys.MODE) is Action.PROTECT
+        if protects and child.get(child_keys.START_ACTION) is not StartAction.NONE:
+            child.error(
+                "the connection's remote_addrs has no name and no single address to begin with",
+                child_keys.START_ACTION,
+            )

@@ -1,0 +1,43 @@
+"""`daemon` to `DaemonSettings`."""
+
+from __future__ import annotations
+
+from perilune.config.reader import Reader
+from perilune.config.schema import daemon as keys
+from perilune.config.settings import DaemonSettings
+
+_SMALLEST_IPV6_MTU = 1280
+"""RFC 8200, section 5."""
+
+
+def read_daemon(reader: Reader) -> DaemonSettings:
+    """Return the daemon's settings; mistakes are noted at the reader's problems."""
+    settings = DaemonSettings(
+        tun=reader.get(keys.TUN),
+        mtu=reader.get(keys.MTU),
+        vici=reader.get(keys.VICI),
+        port=reader.get(keys.PORT_KEY),
+        port_nat_t=reader.get(keys.PORT_NAT_T),
+        install_routes=reader.get(keys.INSTALL_ROUTES),
+        routing_table=reader.get(keys.ROUTING_TABLE),
+        routing_table_prio=reader.get(keys.ROUTING_TABLE_PRIO),
+        fwmark=reader.get(keys.FWMARK),
+        keylog=reader.find(keys.KEYLOG),
+        log=reader.get(keys.LOG),
+        half_open_cookie_threshold=reader.get(keys.COOKIE_THRESHOLD),
+        retransmit_tries=reader.get(keys.RETRANSMIT_TRIES),
+        retransmit_timeout=reader.get(keys.RETRANSMIT_TIMEOUT),
+        retransmit_base=reader.get(keys.RETRANSMIT_BASE),
+        retransmit_limit=reader.get(keys.RETRANSMIT_LIMIT),
+        keep_alive=reader.get(keys.KEEP_ALIVE),
+        workers=reader.get(keys.WORKERS),
+    )
+    if settings.port == settings.port_nat_t:
+        reader.error("port and port_nat_t are the same", keys.PORT_NAT_T)
+    if not settings.retransmit_timeout:
+        reader.error("a retransmission cannot follow at once", keys.RETRANSMIT_TIMEOUT)
+    if settings.mtu < _SMALLEST_IPV6_MTU:
+        reader.warn(f"no IPv6 passes a device with an MTU below {_SMALLEST_IPV6_MTU}", keys.MTU)
+    if settings.keylog:
+        reader.warn("the keys of every SA are written to files", keys.KEYLOG)
+    return settings

@@ -1,0 +1,119 @@
+"""Keys of `daemon`, the section that swanctl.conf has not."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path as FilePath
+
+from perilune.config.schema.section import Key, OptionalKey, SectionSchema
+from perilune.config.settings import LogLevel
+from perilune.config.values import FINE_TIME, PORT, TIME, YES_NO, Kind, choice, fraction, number, quote
+from perilune.model.errors import ConfigError
+from perilune.model.time import Duration
+
+_DEVICE = re.compile(r"[A-Za-z0-9_.-]{1,15}")
+LONGEST_SOCKET_PATH_OCTETS = 107
+"""What fits into an address of unix(7)."""
+
+
+def _read_device(text: str) -> str:
+    if not _DEVICE.fullmatch(text) or text in (".", ".."):
+        raise ConfigError(
+            f"{quote(text)} is no name of a device: at most 15 letters, digits, '-', '_' and '.'"
+        )
+    return text
+
+
+def _read_socket(text: str) -> FilePath:
+    path = _read_path(text.removeprefix("unix://"))
+    if len(bytes(path)) > LONGEST_SOCKET_PATH_OCTETS:
+        raise ConfigError(f"a socket's path has at most {LONGEST_SOCKET_PATH_OCTETS} octets")
+    return path
+
+
+def _read_path(text: str) -> FilePath:
+    path = FilePath(text)
+    if not path.is_absolute():
+        raise ConfigError(f"{quote(text)} is no absolute path")
+    return path
+
+
+TUN: Key[str] = Key("tun", Kind("name", _read_device), "perilune0", "Name of the TUN device.")
+MTU: Key[int] = Key(
+    "mtu", number(576, 65535), "1400", "MTU of the TUN device: what fits through the tunnel in one piece."
+)
+VICI: Key[FilePath] = Key(
+    "vici",
+    Kind("`unix://` and an absolute path", _read_socket),
+    "unix:///run/perilune.vici",
+    "The control socket.",
+)
+PORT_KEY: Key[int] = Key("port", PORT, "500", "UDP port of IKE.")
+PORT_NAT_T: Key[int] = Key("port_nat_t", PORT, "4500", "UDP port of IKE and ESP together, for NATs.")
+INSTALL_ROUTES: Key[bool] = Key("install_routes", YES_NO, "yes", "Install routes to the remote selectors.")
+ROUTING_TABLE: Key[int] = Key("routing_table", number(1, 2**32 - 1), "220", "The table they go to.")
+ROUTING_TABLE_PRIO: Key[int] = Key(
+    "routing_table_prio", number(1, 2**32 - 1), "220", "Priority of the rule that has that table asked."
+)
+FWMARK: Key[int] = Key(
+    "fwmark",
+    number(0, 2**32 - 1),
+    "0xdc",
+    "Mark on the daemon's own packets, which must not enter the tunnel again; `0` is none.",
+)
+KEYLOG: OptionalKey[FilePath] = OptionalKey(
+    "keylog",
+    Kind("absolute path", _read_path),
+    "off",
+    "Directory that gets the keys of every SA, for Wireshark. Whoever reads them reads the traffic.",
+)
+LOG: Key[LogLevel] = Key(
+    "log", choice({level.value: level for level in LogLevel}), "info", "Least severity that is logged."
+)
+COOKIE_THRESHOLD: Key[int] = Key(
+    "half_open_cookie_threshold",
+    number(0, 1_000_000),
+    "30",
+    "Half-open IKE SAs from which on a cookie is demanded; `0` always demands one.",
+)
+RETRANSMIT_TRIES: Key[int] = Key(
+    "retransmit_tries", number(0, 100), "5", "Retransmissions of a request before its peer counts as lost."
+)
+RETRANSMIT_TIMEOUT: Key[Duration] = Key(
+    "retransmit_timeout", FINE_TIME, "4", "Wait before the first retransmission."
+)
+RETRANSMIT_BASE: Key[float] = Key(
+    "retransmit_base", fraction(1, 10), "1.8", "Each wait is so many times the one before."
+)
+RETRANSMIT_LIMIT: Key[Duration] = Key(
+    "retransmit_limit", FINE_TIME, "0", "Longest wait between two retransmissions; `0` is no such limit."
+)
+KEEP_ALIVE: Key[Duration] = Key(
+    "keep_alive", TIME, "20s", "Silence after which a NAT's mapping is refreshed; `0` never."
+)
+WORKERS: Key[int] = Key("workers", number(1, 256), "1", "Threads that carry packets in each direction.")
+
+DAEMON = SectionSchema(
+    "daemon",
+    "The daemon itself. swanctl.conf has no such section; strongSwan keeps these in strongswan.conf.",
+    keys=(
+        TUN,
+        MTU,
+        VICI,
+        PORT_KEY,
+        PORT_NAT_T,
+        INSTALL_ROUTES,
+        ROUTING_TABLE,
+        ROUTING_TABLE_PRIO,
+        FWMARK,
+        KEYLOG,
+        LOG,
+        COOKIE_THRESHOLD,
+        RETRANSMIT_TRIES,
+        RETRANSMIT_TIMEOUT,
+        RETRANSMIT_BASE,
+        RETRANSMIT_LIMIT,
+        KEEP_ALIVE,
+        WORKERS,
+    ),
+)

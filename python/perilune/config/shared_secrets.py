@@ -1,0 +1,39 @@
+"""Pre-shared keys: the value of `secret` (RFC 7296, section 2.15). No message shows any of it."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+
+from perilune.config.values import Kind
+from perilune.model.errors import ConfigError
+from perilune.model.secret import Secret
+
+LONGEST_SECRET_OCTETS = 4096
+"""More than this is a file that was pasted by mistake."""
+
+
+def _read_secret(text: str) -> Secret:
+    octets = _decode(text)
+    if not octets:
+        raise ConfigError("the secret is empty")
+    if len(octets) > LONGEST_SECRET_OCTETS:
+        raise ConfigError(f"the secret has more than {LONGEST_SECRET_OCTETS} octets")
+    return Secret(octets)
+
+
+def _decode(text: str) -> bytes:
+    try:
+        if text.startswith("0x"):
+            return binascii.unhexlify(text[2:].replace(":", ""))
+        if text.startswith("0s"):
+            return base64.b64decode(text[2:], validate=True)
+    except ValueError:
+        # The original error is left out: it might quote the secret.
+        name = "hexadecimal" if text.startswith("0x") else "Base64"
+        raise ConfigError(f"the secret is no {name}, as its first two characters say") from None
+    return text.encode()
+
+
+SECRET: Kind[Secret] = Kind("text, `0x` and hexadecimal, or `0s` and Base64", _read_secret)
+"""A pre-shared key."""
