@@ -45,7 +45,7 @@ def generate(method: KeId, rng: Rng) -> tuple[bytes, Callable[[bytes], bytes]]:
     """Return a public value, and the function that agrees with another of the right length.
 
     That function raises PeerError where the value is not between 1 and p - 1 (RFC 6989, section 2.1),
-    or OpenSSL finds that it is no power of the generator.
+    or OpenSSL refuses it.
     """
     prime = PRIMES[method]
     private = _private_key(prime, rng.octets(_EXPONENT_OCTETS[method]))
