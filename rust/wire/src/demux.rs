@@ -31,7 +31,6 @@ pub fn classify(payload: &[u8]) -> Payload {
         //# The sender MUST use a one-octet-long payload with the value 0xFF.
         [0xff] => Payload::NatKeepalive,
         [0, 0, 0, 0, _, ..] => Payload::Ike,
-        [0, 0, 0, 0] => Payload::Malformed,
         [_, _, _, _, _, _, _, _, ..] => Payload::Esp,
         _ => Payload::Malformed,
     }

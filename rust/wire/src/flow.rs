@@ -109,22 +109,29 @@ impl FlowKey {
     #[inline]
     pub fn hash(&self) -> u32 {
         const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
-        let fold = |value: u128| (value as u64) ^ ((value >> 64) as u64);
+        let fold = |value: u128| low_half(value) ^ low_half(value >> 64);
         let ports = (u64::from(self.source_port) << 16) | u64::from(self.destination_port);
         let kind = (u64::from(self.protocol) << 8) | u64::from(self.kind);
         let mut mixed = fold(self.source).wrapping_mul(ODD);
         mixed = (mixed.rotate_left(23) ^ fold(self.destination)).wrapping_mul(ODD);
         mixed = (mixed.rotate_left(23) ^ (ports << 16) ^ kind).wrapping_mul(ODD);
-        (mixed >> 32) as u32
+        let [.., a, b, c, d] = (mixed >> 32).to_be_bytes();
+        u32::from_be_bytes([a, b, c, d])
     }
 
     fn address(&self, bits: u128) -> IpAddr {
         if self.is_ipv6() {
             IpAddr::V6(Ipv6Addr::from_bits(bits))
         } else {
-            IpAddr::V4(Ipv4Addr::from_bits(bits as u32))
+            let [.., a, b, c, d] = bits.to_be_bytes();
+            IpAddr::V4(Ipv4Addr::new(a, b, c, d))
         }
     }
+}
+
+#[inline]
+fn low_half(value: u128) -> u64 {
+    u64::try_from(value & u128::from(u64::MAX)).unwrap_or(0)
 }
 
 impl std::fmt::Debug for FlowKey {

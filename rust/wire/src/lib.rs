@@ -1,4 +1,8 @@
 //! Header views of the protocols that cross the engine.
+//!
+//! Nothing here does I/O or knows the time. A frame of a TUN device comes in through
+//! [`segment::Superpacket`]; packets for one leave through [`coalesce::Coalescer`]; what arrives
+//! on UDP port 4500 is told apart by [`demux::classify`].
 #![forbid(unsafe_code)]
 #![cfg_attr(
     test,
@@ -9,8 +13,12 @@
     )
 )]
 
+pub mod checksum;
 pub mod coalesce;
 pub mod demux;
 pub mod esp;
 pub mod flow;
+pub mod ip;
+pub mod segment;
+mod transport;
 pub mod virtio_net_hdr;
