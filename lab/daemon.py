@@ -78,6 +78,10 @@ class IkeDaemon:
     def initiate(self, child: str, timeout_s: float = 12.0) -> None:
         """Set a child up, and the IKE SA that it needs.
 
+        Args:
+            child: Its name.
+            timeout_s: How long it may take.
+
         Raises:
             LabError: It did not work out, with the daemon's reason.
         """
@@ -88,6 +92,11 @@ class IkeDaemon:
         """Delete the IKE SAs of a connection, and their children with them."""
         with self.control(timeout_s + 3) as control:
             control.request("terminate", ike=ike, timeout=int(timeout_s * 1000))
+
+    def terminate_if_there(self, ike: str) -> None:
+        """The same, where it may be that there is none."""
+        if self.ike_sas(ike):
+            self.terminate(ike)
 
     def rekey_child(self, child: str) -> None:
         """Replace the Child SAs with that name."""

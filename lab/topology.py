@@ -9,7 +9,8 @@
                10.99.0.2    10.99.0.1 (lan)   192.0.2.254 (wan)   192.0.2.2
 ```
 
-N counts the networks of each site from 0. What a gateway has no better route for goes out to the other
+N counts the networks of each site from 0; for each, the gateways also have outer addresses of their own, ten
+further on (192.0.2.11 and 192.0.2.12 for the second), so that connections can be told apart. What a gateway has no better route for goes out to the other
 gateway in the clear, so that a packet which escapes the tunnel is seen on the wire.
 """
 
@@ -21,13 +22,16 @@ from dataclasses import dataclass
 
 from lab.namespace import Namespace, cable, namespaces
 
-OUTER_A = "192.0.2.1"
-OUTER_B = "192.0.2.2"
 OUTER6_A = "2001:db8::1"
 OUTER6_B = "2001:db8::2"
 BEHIND_NAT_A = "10.99.0.2"
 NAT_INSIDE = "10.99.0.1"
 NAT_OUTSIDE = "192.0.2.254"
+
+
+def outer(site: int, network: int = 0) -> str:
+    """Outer IPv4 address of the gateway of a site (1 is a, 2 is b) for its network `network`."""
+    return f"192.0.2.{10 * network + site}"
 
 
 def host(site: int, network: int = 0) -> str:
@@ -98,13 +102,16 @@ def two_sites(networks: int = 1) -> Iterator[Sites]:
     """Host, gateway, gateway, host in a row.
 
     Args:
-        networks: How many networks each site has, 1 to 250.
+        networks: How many networks each site has, 1 to 24.
     """
     with namespaces("host-a", "gateway-a", "gateway-b", "host-b") as (host_a, gateway_a, gateway_b, host_b):
         cable(gateway_a, "wire", gateway_b, "wire")
-        gateway_a.address("wire", f"{OUTER_A}/24", f"{OUTER6_A}/64")
-        gateway_b.address("wire", f"{OUTER_B}/24", f"{OUTER6_B}/64")
-        for gateway, other, other6 in ((gateway_a, OUTER_B, OUTER6_B), (gateway_b, OUTER_A, OUTER6_A)):
+        for network in range(networks):
+            gateway_a.address("wire", f"{outer(1, network)}/24")
+            gateway_b.address("wire", f"{outer(2, network)}/24")
+        gateway_a.address("wire", f"{OUTER6_A}/64")
+        gateway_b.address("wire", f"{OUTER6_B}/64")
+        for gateway, other, other6 in ((gateway_a, outer(2), OUTER6_B), (gateway_b, outer(1), OUTER6_A)):
             gateway.route("default", other)
             gateway.route("::/0", other6)
         _site(host_a, gateway_a, 1, networks)
@@ -122,7 +129,7 @@ def two_sites_with_nat() -> Iterator[Sites]:
         gateway_a.address("wire", f"{BEHIND_NAT_A}/24")
         router.address("lan", f"{NAT_INSIDE}/24")
         router.address("wan", f"{NAT_OUTSIDE}/24")
-        gateway_b.address("wire", f"{OUTER_B}/24")
+        gateway_b.address("wire", f"{outer(2)}/24")
         gateway_a.route("default", NAT_INSIDE)
         gateway_b.route("default", NAT_OUTSIDE)
         router.forward()

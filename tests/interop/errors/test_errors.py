@@ -1,0 +1,86 @@
+"""What fits on one side only: each gets the right notify, and a log line that says what differed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from interop.conftest import Bench, Gateways
+from lab.errors import LabError
+from lab.process import until
+from lab.topology import two_sites
+
+HERE = Path(__file__).parent
+
+NOTIFIES = {
+    "wrong-key": "AUTHENTICATION_FAILED",
+    "wrong-proposal": "NO_PROPOSAL_CHOSEN",
+    "wrong-esp-proposal": "NO_PROPOSAL_CHOSEN",
+    "wrong-selector": "TS_UNACCEPTABLE",
+}
+
+DIFFERENCES = {
+    "wrong-key": r"(?i)secret|pre-shared",
+    "wrong-proposal": r"(?i)ENCR|key length|128|256",
+    "wrong-esp-proposal": r"(?i)ENCR|AES_CBC|AES_GCM|integrity",
+    "wrong-selector": r"10\.77\.0\.0/24",
+}
+"""What our log must name, so that a person finds what to change."""
+
+
+@pytest.fixture(scope="module")
+def gateways(bench: Bench) -> Iterator[Gateways]:
+    with two_sites(networks=5) as sites:
+        ours = bench.ours(sites.gateway_a, HERE / "perilune.conf")
+        theirs = bench.theirs(sites.gateway_b, HERE / "swanctl.conf")
+        with bench.gateways(sites, ours, theirs) as gateways:
+            yield gateways
+
+
+def new_log(gateways: Gateways, name: str, start: int, pattern: str) -> str:
+    """The first line of a daemon's log after `start` that matches."""
+
+    def look() -> str | None:
+        lines = gateways.by_name(name).log()[start:].splitlines()
+        return next((line for line in lines if re.search(pattern, line)), None)
+
+    return until(look, 5.0, f"{name} to log {pattern!r}: {gateways.by_name(name).log()[start:]}")
+
+
+@pytest.mark.interop
+@pytest.mark.parametrize("case", NOTIFIES)
+def test_they_refuse(gateways: Gateways, case: str) -> None:
+    """It refuses us: our command and our log say why."""
+    start = len(gateways.ours.log())
+    with pytest.raises(LabError, match=NOTIFIES[case]) as refused:
+        gateways.ours.initiate(case)
+    assert "ended with" not in str(refused.value)
+    new_log(gateways, "ours", start, NOTIFIES[case])
+    gateways.ours.terminate_if_there(case)
+
+
+@pytest.mark.interop
+@pytest.mark.parametrize("case", NOTIFIES)
+def test_we_refuse(gateways: Gateways, case: str, request: pytest.FixtureRequest) -> None:
+    """We refuse it: it gets the notify, our log says what differed."""
+    ours, theirs = len(gateways.ours.log()), len(gateways.theirs.log())
+    with pytest.raises(LabError):
+        gateways.theirs.initiate(case)
+    new_log(gateways, "theirs", theirs, f"received {NOTIFIES[case]}")
+    new_log(gateways, "ours", ours, NOTIFIES[case])
+    if not request.config.getoption("--peer-alone"):
+        new_log(gateways, "ours", ours, DIFFERENCES[case])
+    gateways.theirs.terminate_if_there(case)
+
+
+@pytest.mark.interop
+@pytest.mark.parametrize("initiator", ["ours", "theirs"])
+def test_identity(gateways: Gateways, initiator: str) -> None:
+    """An identity that the other side does not expect: AUTHENTICATION_FAILED."""
+    with pytest.raises(LabError):
+        gateways.by_name(initiator).initiate("wrong-identity")
+    assert "AUTHENTICATION_FAILED" in gateways.ours.log()
+    assert all(not sa.children for sa in gateways.ours.ike_sas("wrong-identity"))

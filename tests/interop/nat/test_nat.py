@@ -1,0 +1,61 @@
+"""We are behind a NAT."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from interop.conftest import Bench, Gateways
+from lab.capture import tap
+from lab.process import until
+from lab.topology import NAT_OUTSIDE, forget_mappings, host, two_sites_with_nat
+from lab.traffic import ping, transfer
+
+HERE = Path(__file__).parent
+
+
+@pytest.fixture(scope="module")
+def gateways(bench: Bench) -> Iterator[Gateways]:
+    with two_sites_with_nat() as sites:
+        ours = bench.ours(sites.gateway_a, HERE / "perilune.conf")
+        theirs = bench.theirs(sites.gateway_b, HERE / "swanctl.conf")
+        with bench.gateways(sites, ours, theirs) as gateways:
+            ours.initiate("net")
+            yield gateways
+
+
+@pytest.mark.interop
+def test_transfer(gateways: Gateways) -> None:
+    """A masquerade between: ping, 100 MB each way with equal SHA-256."""
+    assert ping(gateways.sites.host_a, host(2)) == 3
+    assert ping(gateways.sites.host_b, host(1)) == 3
+    transfer(gateways.sites.host_a, host(2), megabytes=100)
+    assert {sa.fields["remote-host"] for sa in gateways.theirs.ike_sas("site")} == {NAT_OUTSIDE}
+    assert gateways.theirs.wait_for_child("net").fields["encap"] == "yes"
+
+
+@pytest.mark.interop
+def test_keepalives(gateways: Gateways) -> None:
+    """A silent tunnel sends NAT keepalives."""
+    log = gateways.logs / "keepalives.log"
+    with tap(gateways.sites.gateway_b, "wire", log) as listening:
+        time.sleep(2.5)  # the time itself is examined: nothing happens in it but keepalives
+        assert listening.finish().packets.get("NAT keepalive", 0) >= 1
+
+
+@pytest.mark.interop
+@pytest.mark.parametrize("ports", ["20000-20099", "30000-30099"])
+def test_mapping_changes(
+    gateways: Gateways, ports: str, record_property: Callable[[str, object], None]
+) -> None:
+    """The NAT forgets and maps us to another port: traffic goes on."""
+    router = gateways.sites.router
+    assert router is not None
+    forget_mappings(router, f":{ports}")
+    start = time.monotonic()
+    until(lambda: ping(gateways.sites.host_a, host(2), count=1, timeout_s=1), 20.0, "an answer")
+    record_property("back after s", round(time.monotonic() - start, 1))
+    transfer(gateways.sites.host_a, host(2), megabytes=5)
