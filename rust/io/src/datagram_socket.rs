@@ -213,7 +213,10 @@ fn set_family_options(socket: &Socket, local: SocketAddr) -> io::Result<()> {
             libc::IP_PMTUDISC_WANT,
         )
     } else {
-        socket.set_only_v6(true)?;
+        if socket.r#type()? == Type::DGRAM {
+            // Raw sockets of IPv6 never get IPv4, and refuse the option.
+            socket.set_only_v6(true)?;
+        }
         set_option(socket, libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO, 1)?;
         set_option(socket, libc::IPPROTO_IPV6, libc::IPV6_RECVTCLASS, 1)?;
         set_option(

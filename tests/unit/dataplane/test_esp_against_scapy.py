@@ -8,7 +8,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from esp_pairs import RIGHT_SPI, START, SUITES, Tunnel, aead, cbc, keys_of, path
 from scapy.layers.inet import IP, UDP
 from scapy.layers.inet6 import IPv6
 from scapy.layers.ipsec import ESP, SecurityAssociation
@@ -18,6 +17,7 @@ from perilune.databases.sad import Encapsulation
 from perilune.model.address import Path
 from perilune.model.iana import EncrId, IntegId
 from perilune.model.proposal import EspSuite
+from support.esp_tunnel import RIGHT_SPI, START, SUITES, Tunnel, aead, cbc, keys_of, path
 
 CRYPT_NAMES = {
     EncrId.ENCR_AES_CBC: "AES-CBC",

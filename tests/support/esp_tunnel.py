@@ -1,4 +1,4 @@
-"""Two in-memory engines with manually keyed SAs, for the tests of this folder."""
+"""Manually keyed SAs between a left and a right gateway, and in-memory engines that have them."""
 
 from __future__ import annotations
 

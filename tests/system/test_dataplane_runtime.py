@@ -1,0 +1,197 @@
+"""Two runtimes with manual keys between two sites: real devices, sockets, threads and hosts."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path as FilePath
+
+import pytest
+
+from lab.capture import tap
+from lab.namespace import Namespace
+from lab.topology import Sites, host, host6, two_sites
+from lab.traffic import ping, services, transfer
+from perilune.databases.changes import AddSa, RemovePolicy
+from perilune.databases.sad import Direction, Encapsulation
+from perilune.dataplane.events import Acquire, DeviceLost, IkeDatagram
+from perilune.dataplane.runtime import RuntimeSettings
+from perilune.model.address import Path
+from perilune.model.errors import LocalError
+from support.esp_tunnel import POLICY, RIGHT_SPI, Tunnel, path
+from support.gateway import Gateway, gateway
+
+pytestmark = [
+    pytest.mark.system,
+    pytest.mark.skipif(os.geteuid() != 0, reason="namespaces and TUN devices need root"),
+]
+
+MTU = 1400
+OUTER_A, OUTER_B = "192.0.2.1", "192.0.2.2"
+OUTER6_A, OUTER6_B = "2001:db8::1", "2001:db8::2"
+V4 = Tunnel(left="10.1.0.0/24", right="10.2.0.0/24", path=path(OUTER_A, OUTER_B))
+V6_IN_V4 = replace(V4, left="2001:db8:1::/64", right="2001:db8:2::/64")
+V4_IN_V6 = replace(V4, path=path(OUTER6_A, OUTER6_B))
+V6_IN_V6 = replace(V6_IN_V4, path=path(OUTER6_A, OUTER6_B))
+TUNNELS = {"4in4": V4, "6in4": V6_IN_V4, "4in6": V4_IN_V6, "6in6": V6_IN_V6}
+
+
+def in_udp(tunnel: Tunnel) -> Tunnel:
+    way = tunnel.path
+    way = Path(replace(way.local, port=4500), replace(way.remote, port=4500))
+    return replace(tunnel, path=way, encapsulation=Encapsulation.UDP)
+
+
+@pytest.fixture(scope="module")
+def sites() -> Iterator[Sites]:
+    with two_sites() as sites:
+        yield sites
+
+
+@pytest.fixture
+def gateways(sites: Sites) -> Iterator[tuple[Gateway, Gateway]]:
+    settings = RuntimeSettings(tun_name="tun0")
+    with gateway(sites.gateway_a, settings) as left, gateway(sites.gateway_b, settings) as right:
+        route_into_tunnel(sites.gateway_a, left, other_site=2)
+        route_into_tunnel(sites.gateway_b, right, other_site=1)
+        yield left, right
+
+
+def route_into_tunnel(namespace: Namespace, runtime: Gateway, other_site: int) -> None:
+    namespace.ip("link", "set", runtime.tun_name, "up", "mtu", str(MTU))
+    for prefix in (f"10.{other_site}.0.0/24", f"2001:db8:{other_site}::/64"):
+        namespace.ip("route", "add", prefix, "dev", runtime.tun_name)
+
+
+def install(gateways: tuple[Gateway, Gateway], tunnel: Tunnel) -> None:
+    left, right = gateways
+    left.apply(tunnel.changes())
+    right.apply(tunnel.changes(at_left=False))
+
+
+def target_of(tunnel: Tunnel) -> str:
+    return host6(2) if ":" in tunnel.right else host(2)
+
+
+@pytest.mark.parametrize("encapsulated", [False, True], ids=["raw", "udp"])
+@pytest.mark.parametrize("name", TUNNELS)
+def test_ping_and_tcp_cross_the_tunnel(
+    sites: Sites, gateways: tuple[Gateway, Gateway], tmp_path: FilePath, name: str, encapsulated: bool
+) -> None:
+    tunnel = in_udp(TUNNELS[name]) if encapsulated else TUNNELS[name]
+    target = target_of(tunnel)
+    install(gateways, tunnel)
+    (tmp_path / "web").mkdir()
+    with tap(sites.gateway_a, "wire", tmp_path / "tap.log") as wire:
+        assert ping(sites.host_a, target) == 3
+        with services(sites.host_b, tmp_path / "web"):
+            transfer(sites.host_a, target, megabytes=5)
+        overheard = wire.finish()
+
+    # Nothing of the hosts is on the wire, only ESP of the kind that was asked for.
+    kinds = {kind for kind, packets in overheard.packets.items() if packets}
+    assert kinds - {"other", "ICMP"} == {"ESP in UDP" if encapsulated else "ESP"}
+    for runtime in gateways:
+        stats = runtime.stats()
+        assert {sa.direction for sa in stats.sas} == {Direction.INBOUND, Direction.OUTBOUND}
+        assert all(sa.packets > 3 and sa.octets > 100_000 for sa in stats.sas)
+        assert [drop for drop in stats.drops if drop.packets] == []
+
+
+def test_batches_form(sites: Sites, gateways: tuple[Gateway, Gateway], tmp_path: FilePath) -> None:
+    install(gateways, in_udp(V4))
+    (tmp_path / "web").mkdir()
+    with services(sites.host_b, tmp_path / "web"):
+        transfer(sites.host_a, host(2), megabytes=20)
+    for runtime in gateways:
+        work = runtime.stats().work
+        assert work["packets_sent"] > 3 * work["send_calls"]
+        assert work["datagrams_received"] > 3 * work["tun_writes"]
+        assert work["segmentation_fallbacks"] == 0
+
+
+def test_packets_respect_the_mtu(sites: Sites, gateways: tuple[Gateway, Gateway]) -> None:
+    install(gateways, V4)
+    fits, too_big = str(MTU - 28), str(MTU - 27)
+    words = ("ping", "-n", "-c", "1", "-W", "2", "-M", "do")
+    assert sites.host_a.run(*words, "-s", fits, host(2)).returncode == 0
+    refused = sites.host_a.run(*words, "-s", too_big, host(2), check=False)
+    assert f"mtu = {MTU}" in refused.stdout or f"mtu={MTU}" in refused.stdout + refused.stderr
+    # Without DF the gateway fragments, and the fragments pass too.
+    assert sites.host_a.run("ping", "-n", "-c", "1", "-W", "2", "-M", "dont", "-s", "3000", host(2))
+
+
+def test_first_packet_is_held_until_there_is_an_sa(sites: Sites, gateways: tuple[Gateway, Gateway]) -> None:
+    left, right = gateways
+    left.apply([V4.policy()])
+    right.apply(V4.changes(at_left=False))
+    with sites.host_a.spawn(
+        "ping", "ping", "-n", "-c", "1", "-W", "8", host(2), log=FilePath(os.devnull)
+    ) as child:
+        acquire = next(event for event in left.events_until(Acquire) if isinstance(event, Acquire))
+        assert acquire.policy == POLICY
+        assert (str(acquire.flow.source), str(acquire.flow.destination)) == (host(1), host(2))
+        assert acquire.flow.protocol == 1
+        assert left.stats().policies[0].held == 1
+        left.apply([AddSa(V4.sa(Direction.INBOUND)), AddSa(V4.sa(Direction.OUTBOUND))])
+        # The very packet that asked for the SA is answered.
+        assert child.wait(8) == 0
+    assert left.stats().policies[0].held == 0
+
+
+@pytest.mark.parametrize("outer", [(OUTER_A, OUTER_B), (OUTER6_A, OUTER6_B)], ids=["v4", "v6"])
+@pytest.mark.parametrize(("port", "encapsulated"), [(500, False), (4500, True)])
+def test_ike_datagrams_reach_the_other_side(
+    gateways: tuple[Gateway, Gateway], outer: tuple[str, str], port: int, encapsulated: bool
+) -> None:
+    left, right = gateways
+    way = path(*outer, port)
+    left.send_ike(b"a message of IKE", way, encapsulated=encapsulated)
+    [arrived] = right.events_until(IkeDatagram)
+    back = Path(way.remote, way.local)
+    assert arrived == IkeDatagram(back, b"a message of IKE", encapsulated)
+
+
+def test_keepalives_are_counted_and_nothing_else(gateways: tuple[Gateway, Gateway]) -> None:
+    left, right = gateways
+    way = in_udp(V4).path
+    left.send_keepalive(way)
+    left.send_ike(b"after it", way, encapsulated=True)
+    assert len(right.events_until(IkeDatagram)) == 1
+    assert right.stats().work["keepalives_received"] == 1
+
+
+def test_esp_is_accepted_with_and_without_udp(sites: Sites, gateways: tuple[Gateway, Gateway]) -> None:
+    """RFC 7296, section 2.23: both must be accepted, whatever was negotiated."""
+    left, right = gateways
+    left.apply(in_udp(V4).changes())
+    right.apply(V4.changes(at_left=False))
+    assert ping(sites.host_a, host(2)) == 3
+
+
+def test_a_deleted_device_is_told_and_ends_the_workers(
+    sites: Sites, gateways: tuple[Gateway, Gateway]
+) -> None:
+    left, _ = gateways
+    sites.gateway_a.ip("link", "delete", left.tun_name)
+    [lost] = left.events_until(DeviceLost)
+    assert isinstance(lost, DeviceLost)
+    assert lost.name == "tun0"
+    left.close()
+    left.close()
+
+
+def test_what_cannot_be_sent_is_an_error_of_the_caller(gateways: tuple[Gateway, Gateway]) -> None:
+    left, _ = gateways
+    with pytest.raises(LocalError, match=r"192\.0\.2\.9:501"):
+        left.send_ike(b"message", path("192.0.2.9", OUTER_B, 501), encapsulated=False)
+
+
+def test_changes_are_all_or_nothing(gateways: tuple[Gateway, Gateway]) -> None:
+    left, _ = gateways
+    with pytest.raises(LocalError):
+        left.apply([*V4.changes(), RemovePolicy(POLICY), RemovePolicy(POLICY)])
+    assert left.stats().sas == ()
+    left.apply(V4.changes())
+    assert {sa.spi for sa in left.stats().sas} >= {RIGHT_SPI}
