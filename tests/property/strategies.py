@@ -143,7 +143,19 @@ payloads: st.SearchStrategy[Payload] = st.one_of(
 )
 """Every payload that may stand anywhere."""
 
-chains = st.lists(payloads, max_size=6).map(tuple)
+MANY = {PayloadType.CERT, PayloadType.CERTREQ, PayloadType.NOTIFY, PayloadType.DELETE, PayloadType.VENDOR}
+
+
+def _without_second_ones(chain: list[Payload]) -> tuple[Payload, ...]:
+    kept: list[Payload] = []
+    for payload in chain:
+        known_once = not isinstance(payload, UnknownPayload) and payload.payload_type not in MANY
+        if not known_once or payload.payload_type not in {other.payload_type for other in kept}:
+            kept.append(payload)
+    return tuple(kept)
+
+
+chains = st.lists(payloads, max_size=8).map(_without_second_ones)
 
 encrypted_payloads = st.builds(EncryptedPayload, OCTET, DATA) | st.tuples(
     OCTET, st.tuples(st.integers(1, 0xFFFF), st.integers(1, 0xFFFF)).map(_ordered), DATA

@@ -56,9 +56,9 @@ def decode_chain(first_type: int, data: bytes, offset: int = 0) -> tuple[Payload
         The payloads in order; those of unknown types too, to be ignored.
 
     Raises:
-        DecodeError: The chain does not end where `data` ends, a payload is malformed or encrypted once more,
-            or there are too many (INVALID_SYNTAX); or a payload of an unknown type is critical
-            (UNSUPPORTED_CRITICAL_PAYLOAD with that type as its data).
+        DecodeError: The chain does not end where `data` ends, a payload is malformed, encrypted once more or
+            the second of a type that comes once, or there are too many (INVALID_SYNTAX); or a payload of an
+            unknown type is critical (UNSUPPORTED_CRITICAL_PAYLOAD with that type as its data).
     """
     return _decode(first_type, data, 0, offset, _decode_inner_end)
 
@@ -119,30 +119,22 @@ def _decode(
 ) -> tuple[Payload, ...]:
     """Walk a chain; `decode_end` reads a payload of type SK or SKF, behind which nothing may follow."""
     payloads: list[Payload] = []
+    seen: set[int] = set()
     type_, position, end = first_type, start, len(data)
     while type_ != PayloadType.NONE:
         if len(payloads) == MAX_PAYLOADS:
             raise DecodeError(f"more than {MAX_PAYLOADS}", offset=offset + position, field="Payloads")
-        if end - position < _GENERIC.size:
-            raise DecodeError(
-                f"payload type {type_} has no header",
-                offset=offset + position,
-                field="Generic Payload Header",
-            )
-        next_type, flags, length = _GENERIC.unpack_from(data, position)
-        behind = position + length
-        if length < _GENERIC.size or behind > end:
-            raise DecodeError(
-                f"payload type {type_} cannot have {length} octets of {end - position}",
-                offset=offset + position + 2,
-                field="Payload Length",
-            )
+        next_type, flags, behind = _decode_generic(type_, data, position, offset)
         body = data[position + _GENERIC.size : behind]
         body_offset = offset + position + _GENERIC.size
         if type_ in _ENCRYPTED:
             payloads.append(decode_end(type_, body, body_offset, next_type))
             next_type = PayloadType.NONE
         elif decoder := _DECODERS.get(type_):
+            if type_ in seen:
+                raise DecodeError(f"a second {type_}", offset=offset + position, field="Next Payload")
+            if type_ in _ONCE:
+                seen.add(type_)
             payloads.append(decoder(body, body_offset))
         else:
             payloads.append(_unknown(type_, flags, body, offset + position))
@@ -152,6 +144,23 @@ def _decode(
             f"{end - position} octets behind the last payload", offset=offset + position, field="Next Payload"
         )
     return tuple(payloads)
+
+
+def _decode_generic(type_: int, data: bytes, position: int, offset: int) -> tuple[int, int, int]:
+    """Return a generic header's next type and flags, and where its payload ends in `data`."""
+    room = len(data) - position
+    if room < _GENERIC.size:
+        raise DecodeError(
+            f"payload type {type_} has no header", offset=offset + position, field="Generic Payload Header"
+        )
+    next_type, flags, length = _GENERIC.unpack_from(data, position)
+    if not _GENERIC.size <= length <= room:
+        raise DecodeError(
+            f"payload type {type_} cannot have {length} octets of {room}",
+            offset=offset + position + 2,
+            field="Payload Length",
+        )
+    return next_type, flags, position + length
 
 
 def _unknown(type_: int, flags: int, body: bytes, offset: int) -> UnknownPayload:
@@ -206,5 +215,21 @@ _DECODERS: Final[dict[int, _Decoder]] = {
     PayloadType.CP: CpPayload.decode,
     PayloadType.EAP: EapPayload.decode,
 }
+
+_ONCE: Final = frozenset(
+    {
+        PayloadType.SA,
+        PayloadType.KE,
+        PayloadType.ID_I,
+        PayloadType.ID_R,
+        PayloadType.AUTH,
+        PayloadType.NONCE,
+        PayloadType.TS_I,
+        PayloadType.TS_R,
+        PayloadType.CP,
+        PayloadType.EAP,
+    }
+)
+"""Payloads that no exchange has twice in one message; of two, no one could say which is meant."""
 
 _ENCRYPTED: Final = frozenset({PayloadType.SK, PayloadType.SKF})

@@ -154,6 +154,20 @@ def test_no_encrypted_payload_inside(type_: PayloadType) -> None:
         decode_chain(type_, bytes.fromhex("00 00 0008 00010001"))
 
 
+@pytest.mark.parametrize("type_", [40, 44])
+def test_second_payload_where_one_is_meant(type_: int) -> None:
+    bodies = {40: "ab" * 16, 44: "01000000 09000004"}
+    payload = f"00 {4 + len(bytes.fromhex(bodies[type_])):04x}" + bodies[type_]
+    assert len(Message.decode(message(type_, "00", payload)).payloads) == 1
+    with pytest.raises(DecodeError, match=f"a second {type_}"):
+        Message.decode(message(type_, f"{type_:02x}", payload, "00", payload))
+
+
+def test_payloads_that_may_come_often() -> None:
+    for payload in (NotifyPayload(1), VendorPayload(b""), UnknownPayload(200, critical=False, body=b"")):
+        assert decode_chain(*encode_chain([payload] * 3)) == (payload,) * 3
+
+
 def test_errors_of_an_inner_chain_count_from_its_offset() -> None:
     with pytest.raises(DecodeError, match="Nonce Data at octet 104"):
         decode_chain(PayloadType.NONCE, bytes.fromhex("00 00 0005 00"), offset=100)
