@@ -113,7 +113,7 @@ LOCAL_ID: OptionalKey[Identity] = OptionalKey("id", IDENTITY, "our address", "Wh
 REMOTE_ID: OptionalKey[Identity | None] = OptionalKey(
     "id", IDENTITY_OR_ANY, "`%any`", "Who the peer must be; `%any` takes everyone who has a secret."
 )
-ROUND: Key[int] = Key("round", number(0, 0), "0", "There is one round.")
+ROUND: Key[int] = Key("round", number(0, 1000), "0", "No effect with one round.")
 
 _ROUND_UNSUPPORTED = tuple(
     map(UnsupportedKey, ("certs", "pubkeys", "eap_id", "aaa_id", "xauth_id", "groups", "cert_policy"))

@@ -1,0 +1,148 @@
+"""Proposal strings."""
+
+from __future__ import annotations
+
+import pytest
+
+from perilune.config.algorithms import KEYWORDS
+from perilune.config.proposals import ESP_PROPOSALS, IKE_PROPOSALS
+from perilune.model.errors import ConfigError
+from perilune.model.iana import EncrId, IntegId, KeId, PrfId, ProtocolId, SnId, TransformType
+from perilune.model.proposal import Proposal, Transform
+
+ENCR, INTEG, PRF = TransformType.ENCR, TransformType.INTEG, TransformType.PRF
+KE, SN = TransformType.KE, TransformType.SN
+GCM_256 = Transform(ENCR, EncrId.ENCR_AES_GCM_16, 256)
+CBC_128 = Transform(ENCR, EncrId.ENCR_AES_CBC, 128)
+SHA_256 = Transform(INTEG, IntegId.AUTH_HMAC_SHA2_256_128)
+PRF_256 = Transform(PRF, PrfId.PRF_HMAC_SHA2_256)
+X25519 = Transform(KE, KeId.CURVE25519)
+NO_ESN = Transform(SN, SnId.SEQUENTIAL_32)
+ESN = Transform(SN, SnId.PARTIALLY_TRANSMITTED_64)
+
+
+def ike(text: str) -> list[tuple[Transform, ...]]:
+    return [proposal.transforms for proposal in IKE_PROPOSALS.read(text)]
+
+
+def esp(text: str) -> list[tuple[Transform, ...]]:
+    return [proposal.transforms for proposal in ESP_PROPOSALS.read(text)]
+
+
+def test_ike_with_an_aead() -> None:
+    assert ike("aes256gcm16-prfsha256-x25519") == [(GCM_256, PRF_256, X25519)]
+
+
+def test_integrity_algorithm_gives_an_aead_its_prf_and_is_not_offered() -> None:
+    assert ike("aes256gcm16-sha256-x25519") == [(GCM_256, PRF_256, X25519)]
+
+
+def test_integrity_algorithm_gives_the_prf() -> None:
+    assert ike("aes128-sha256-x25519") == [(CBC_128, SHA_256, PRF_256, X25519)]
+
+
+def test_prf_that_is_given_is_the_only_one() -> None:
+    sha_512 = Transform(PRF, PrfId.PRF_HMAC_SHA2_512)
+    assert ike("aes128-sha256-prfsha512-x25519") == [(CBC_128, SHA_256, sha_512, X25519)]
+
+
+def test_several_of_a_type_keep_their_order_and_lose_doubles() -> None:
+    (transforms,) = ike("x448-aes256-curve448-aes128-x25519-sha384-aes256-sha256")
+    assert [(t.type, t.id, t.key_bits) for t in transforms] == [
+        (ENCR, EncrId.ENCR_AES_CBC, 256),
+        (ENCR, EncrId.ENCR_AES_CBC, 128),
+        (INTEG, IntegId.AUTH_HMAC_SHA2_384_192, None),
+        (INTEG, IntegId.AUTH_HMAC_SHA2_256_128, None),
+        (PRF, PrfId.PRF_HMAC_SHA2_384, None),
+        (PRF, PrfId.PRF_HMAC_SHA2_256, None),
+        (KE, KeId.CURVE448, None),
+        (KE, KeId.CURVE25519, None),
+    ]
+
+
+def test_list_is_numbered_and_loses_doubles() -> None:
+    read = IKE_PROPOSALS.read("aes128-sha256-x25519, aes256gcm-prfsha256-x25519 ,aes-sha2_256-curve25519")
+    assert [(proposal.protocol, proposal.number) for proposal in read] == [
+        (ProtocolId.IKE, 1),
+        (ProtocolId.IKE, 2),
+    ]
+
+
+def test_esp() -> None:
+    assert esp("aes256gcm16") == [(GCM_256, NO_ESN)]
+    assert esp("AES256GCM16-esn") == [(GCM_256, ESN)]
+    assert esp("aes256gcm16-noesn-esn-x25519") == [(GCM_256, X25519, NO_ESN, ESN)]
+    assert esp("aes128-sha256") == [(CBC_128, SHA_256, NO_ESN)]
+    assert esp("aes256gcm16-sha256") == [(GCM_256, NO_ESN)]
+
+
+def test_chacha_has_no_key_length() -> None:
+    assert esp("chacha20poly1305") == [(Transform(ENCR, EncrId.ENCR_CHACHA20_POLY1305), NO_ESN)]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("aes", "aes128"),
+        ("aes192gcm", "aes192gcm16"),
+        ("aes128gcm128", "aes128gcm16"),
+        ("sha2_512", "sha512"),
+        ("curve25519", "x25519"),
+        ("curve448", "x448"),
+    ],
+)
+def test_other_spellings(one: str, other: str) -> None:
+    assert KEYWORDS[one] == KEYWORDS[other]
+
+
+def test_default_is_two_proposals_for_each_protocol() -> None:
+    for kind in (IKE_PROPOSALS, ESP_PROPOSALS):
+        aead, other = kind.read("default")
+        assert not aead.of_type(INTEG)
+        assert other.of_type(INTEG)
+        assert {t.id for t in aead.of_type(ENCR)} == {EncrId.ENCR_AES_GCM_16, EncrId.ENCR_CHACHA20_POLY1305}
+    mixed: tuple[Proposal, ...] = ESP_PROPOSALS.read("aes192gcm16, default")
+    assert [proposal.number for proposal in mixed] == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "empty"),
+        ("aes256gcm16-x25519", "needs a PRF"),
+        ("aes256-x25519", "integrity algorithm"),
+        ("aes256-prfsha256-x25519", "integrity algorithm"),
+        ("aes256-sha256", "needs a key exchange"),
+        ("sha256-x25519", "needs encryption"),
+        ("aes256-aes128gcm16-sha256-x25519", r"section 3\.3"),
+        ("aes256-sha256-x25519-esn", "for ESP"),
+        ("aes256-sha256-x25519-", "''"),
+        ("aes256-sha1-modp1536", "'sha1' is known to swanctl.conf and not supported"),
+        ("aes256-sha256-modp1024", "'modp1024' is too weak"),
+        ("aes256-sha256-x25519-ke1_mlkem768", "'ke1_mlkem768' is known"),
+    ],
+)
+def test_ike_proposal_that_cannot_be(text: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        IKE_PROPOSALS.read(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("aes256", "integrity algorithm"),
+        ("x25519", "needs encryption"),
+        ("null-sha256", "too weak"),
+        ("aes256gcm16-prfsha256", "a PRF is for IKE"),
+        ("aes256gcm16-aes256-sha256", r"section 3\.3"),
+    ],
+)
+def test_esp_proposal_that_cannot_be(text: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        ESP_PROPOSALS.read(text)
+
+
+def test_nearest_word() -> None:
+    with pytest.raises(ConfigError, match="'aes256gmc16' is no algorithm") as caught:
+        IKE_PROPOSALS.read("aes256gmc16-prfsha256-x25519")
+    assert caught.value.nearest == "aes256gcm16"
