@@ -13,8 +13,9 @@ from lab.capture import tap
 from lab.namespace import Namespace
 from lab.topology import Sites, host, host6, two_sites
 from lab.traffic import ping, services, transfer
-from perilune.databases.changes import AddSa, RemovePolicy
+from perilune.databases.changes import AddPolicy, AddSa, RemovePolicy
 from perilune.databases.sad import Direction, Encapsulation
+from perilune.databases.spd import Action, PolicyId
 from perilune.dataplane.events import Acquire, DeviceLost, IkeDatagram
 from perilune.dataplane.runtime import RuntimeSettings
 from perilune.model.address import Path
@@ -120,6 +121,48 @@ def test_packets_respect_the_mtu(sites: Sites, gateways: tuple[Gateway, Gateway]
     assert f"mtu = {MTU}" in refused.stdout or f"mtu={MTU}" in refused.stdout + refused.stderr
     # Without DF the gateway fragments, and the fragments pass too.
     assert sites.host_a.run("ping", "-n", "-c", "1", "-W", "2", "-M", "dont", "-s", "3000", host(2))
+
+
+@pytest.mark.parametrize("tunnel", [V4, in_udp(V4)], ids=["raw", "udp"])
+def test_a_smaller_mtu_on_the_way_loses_nothing(
+    sites: Sites, gateways: tuple[Gateway, Gateway], tmp_path: FilePath, tunnel: Tunnel
+) -> None:
+    """The kernel does not segment what exceeds the path's MTU; such packets go singly, in fragments."""
+    install(gateways, tunnel)
+    (tmp_path / "web").mkdir()
+    for namespace in (sites.gateway_a, sites.gateway_b):
+        namespace.ip("link", "set", "wire", "mtu", "1280")
+    try:
+        with services(sites.host_b, tmp_path / "web"):
+            transfer(sites.host_a, host(2), megabytes=2)
+    finally:
+        for namespace in (sites.gateway_a, sites.gateway_b):
+            namespace.ip("link", "set", "wire", "mtu", "1500")
+    for runtime in gateways:
+        assert [drop for drop in runtime.stats().drops if drop.packets] == []
+
+
+def test_what_bypasses_leaves_in_the_clear_past_the_device(sites: Sites, tmp_path: FilePath) -> None:
+    namespace, mark = sites.gateway_a, "7"
+    for family in ("-4", "-6"):
+        namespace.ip(family, "rule", "add", "not", "fwmark", mark, "lookup", "77")
+    settings = RuntimeSettings(tun_name="tun0", mark=int(mark))
+    try:
+        with gateway(namespace, settings) as runtime:
+            namespace.ip("link", "set", "tun0", "up", "mtu", str(MTU))
+            for prefix in ("10.2.0.0/24", "2001:db8:2::/64"):
+                namespace.ip("route", "add", prefix, "dev", "tun0", "table", "77")
+            for number, tunnel in enumerate((V4, V6_IN_V4)):
+                entry = replace(tunnel.policy().entry, id=PolicyId(number + 1), action=Action.BYPASS)
+                runtime.apply([AddPolicy(entry)])
+            with tap(namespace, "wire", tmp_path / "tap.log") as wire:
+                assert ping(sites.host_a, host(2)) == 3
+                assert ping(sites.host_a, host6(2)) == 3
+                assert wire.finish().esp == 0
+            assert runtime.stats().work["bypassed"] >= 6
+    finally:
+        for family in ("-4", "-6"):
+            namespace.ip(family, "rule", "del", "not", "fwmark", mark, "lookup", "77")
 
 
 def test_first_packet_is_held_until_there_is_an_sa(sites: Sites, gateways: tuple[Gateway, Gateway]) -> None:

@@ -54,14 +54,11 @@ pub enum IoError {
         /// What the kernel answered.
         source: io::Error,
     },
-    /// The runtime was closed, or its device is gone.
-    #[error("the runtime is closed")]
-    Closed,
 }
 
 impl IoError {
     /// Whether the caller asked for something illegal, as opposed to the kernel refusing.
     pub fn is_caller_fault(&self) -> bool {
-        matches!(self, Self::Setting(_) | Self::NoSocket(_) | Self::Closed)
+        matches!(self, Self::Setting(_) | Self::NoSocket(_))
     }
 }

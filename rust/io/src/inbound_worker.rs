@@ -11,7 +11,7 @@ use perilune_wire::demux::{NON_ESP_MARKER, Payload, classify};
 use crate::clock;
 use crate::counters::{IoDrop, add};
 use crate::event_queue::{IoEvent, wait_readable};
-use crate::message::{ReceiveBuffers, Received};
+use crate::message::{RECEIVE_MESSAGES, ReceiveBuffers, Received};
 use crate::raw_esp::RawEspSocket;
 use crate::runtime::Shared;
 use crate::tun::TunError;
@@ -106,6 +106,10 @@ impl InboundWorker {
                 self.opener.take_message(source, &mut message)?;
             }
             self.opener.write()?;
+            if count < RECEIVE_MESSAGES {
+                // The socket was drained; asking it would be a system call for nothing.
+                break;
+            }
         }
         Ok(())
     }

@@ -12,7 +12,7 @@ use crate::control_message::{Ancillary, CAPACITY, Control};
 /// Most datagrams of one send call.
 pub(crate) const SEND_MESSAGES: usize = 64;
 /// Most messages of one receive call; each may be many datagrams that the kernel joined.
-const RECEIVE_MESSAGES: usize = 16;
+pub(crate) const RECEIVE_MESSAGES: usize = 16;
 /// The largest datagram, and the most that the kernel joins to one.
 const BUFFER_OCTETS: usize = 65_536;
 

@@ -8,8 +8,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
-use perilune_engine::{Change, Engine, EngineError, Event, Instant, Stats};
+use perilune_engine::{Change, Engine, EngineError, Event, Instant, SaId, Stats};
 
+use crate::clock;
 use crate::counters::Counters;
 use crate::error::IoError;
 use crate::event_queue::{EventQueue, IoEvent, Signal};
@@ -252,7 +253,7 @@ impl Runtime {
             .ok_or(IoError::NoSocket(local))
     }
 
-    /// Stop the workers and wait for them; may be called again.
+    /// Stop the workers, wait for them and erase all SAs; may be called again.
     pub fn stop(&self) {
         self.shared.begin_stop();
         let threads =
@@ -260,6 +261,30 @@ impl Runtime {
         for thread in threads {
             // A panic was already turned into an event.
             let _ = thread.join();
+        }
+        self.erase();
+    }
+
+    /// Remove every SA and policy. What changes meanwhile makes it try again, a few times.
+    fn erase(&self) {
+        for _ in 0..3 {
+            let stats = self.shared.engine.stats();
+            let sas = stats.sas.iter().map(|sa| {
+                let (direction, spi, remote) = (sa.direction, sa.spi, sa.path.remote);
+                Change::RemoveSa(SaId {
+                    direction,
+                    spi,
+                    remote,
+                })
+            });
+            let policies = stats
+                .policies
+                .iter()
+                .map(|policy| Change::RemovePolicy(policy.id));
+            let changes: Vec<_> = sas.chain(policies).collect();
+            if self.shared.engine.apply(&changes, clock::now()).is_ok() {
+                return;
+            }
         }
     }
 }
