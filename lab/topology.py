@@ -10,8 +10,9 @@
 ```
 
 N counts the networks of each site from 0; for each, the gateways also have outer addresses of their own, ten
-further on (192.0.2.11 and 192.0.2.12 for the second), so that connections can be told apart. What a gateway has no better route for goes out to the other
-gateway in the clear, so that a packet which escapes the tunnel is seen on the wire.
+further on (192.0.2.11 and 192.0.2.12 for the second), so that connections can be told apart. What a gateway
+has no better route for goes out to the other gateway in the clear, so that a packet which escapes the tunnel
+is seen on the wire.
 """
 
 from __future__ import annotations
@@ -82,11 +83,19 @@ def masquerade(router: Namespace, ports: str = "") -> None:
         router: With a device `wan` to the outside.
         ports: Range of ports to use for UDP, such as `:20000-20099`; none leaves them alone where it can.
     """
+    to = f"to {ports}" if ports else ""
     router.nft(
-        "table ip nat\ndelete table ip nat\ntable ip nat { chain postrouting { "
-        "type nat hook postrouting priority 100; "
-        f"oifname wan meta l4proto udp masquerade {'to ' + ports if ports else ''}; "
-        "oifname wan masquerade } }"
+        f"""
+        table ip nat
+        delete table ip nat
+        table ip nat {{
+            chain postrouting {{
+                type nat hook postrouting priority 100;
+                oifname wan meta l4proto udp masquerade {to}
+                oifname wan masquerade
+            }}
+        }}
+        """
     )
 
 

@@ -99,14 +99,14 @@ def _transferred(text: str) -> Transferred:
     return Transferred(report["up_octets"], report["down_octets"], report["seconds"])
 
 
-def ping(namespace: Namespace, target: str, count: int = 3, timeout_s: float = 3.0) -> int:
-    """Send ICMP echo requests.
+def ping(namespace: Namespace, target: str, count: int = 3, wait_s: float = 1.0) -> int:
+    """Send ICMP echo requests, and wait `wait_s` seconds for the last answer.
 
     Returns:
         How many were answered.
     """
-    words = ("ping", "-n", "-q", "-i", "0.02", "-c", str(count), "-w", str(int(timeout_s)), target)
-    text = namespace.run(*words, timeout_s=timeout_s + 5, check=False).stdout
+    words = ("ping", "-n", "-q", "-i", "0.02", "-c", str(count), "-W", str(wait_s), target)
+    text = namespace.run(*words, timeout_s=count * 0.02 + wait_s + 5, check=False).stdout
     return int(text.split(" received")[0].rsplit(None, 1)[-1]) if " received" in text else 0
 
 

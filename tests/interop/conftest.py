@@ -1,7 +1,8 @@
 """What every scenario needs: two gateways of different make, hosts behind them, and a table at the end.
 
-A scenario is a folder with `perilune.conf` for our gateway, `swanctl.conf` for strongSwan, a README.md and the
-test. With `--peer-alone` strongSwan is on both sides, which tells a fault of the laboratory from one of ours.
+A scenario is a folder with `perilune.conf` for our gateway, `swanctl.conf` for strongSwan, a README.md and
+the test. With `--peer-alone` strongSwan is on both sides, which tells a fault of the laboratory from one of
+ours.
 """
 
 from __future__ import annotations
@@ -24,6 +25,9 @@ from lab.perilune import Perilune
 from lab.strongswan import StrongSwan, require_strongswan
 from lab.topology import Sites
 from lab.traffic import services
+
+IMPATIENT = "retransmit_timeout = 0.5\nretransmit_base = 1.5\nretransmit_tries = 2"
+"""Settings of strongSwan for tests in which it has to give up."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -89,7 +93,7 @@ class Bench:
         text = config.read_text()
         if not self.peer_alone:
             return Perilune(namespace, where, text)
-        return StrongSwan(namespace, where, text.split("daemon {")[0])
+        return StrongSwan(namespace, where, text.split("daemon {")[0], IMPATIENT)
 
     def theirs(
         self, namespace: Namespace, config: Path, settings: str = "", plugin_settings: str = ""

@@ -8,13 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from interop.conftest import Bench, Gateways
+from interop.conftest import IMPATIENT, Bench, Gateways
 from lab.process import until
 from lab.topology import host, two_sites
 from lab.traffic import ping
 
 HERE = Path(__file__).parent
-IMPATIENT = "retransmit_timeout = 0.5\nretransmit_base = 1.5\nretransmit_tries = 2"
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +29,7 @@ def ping_comes_back(gateways: Gateways) -> float:
     """Seconds until the tunnel works again."""
     start = time.monotonic()
     until(
-        lambda: ping(gateways.sites.host_a, host(2), count=1, timeout_s=1),
+        lambda: ping(gateways.sites.host_a, host(2), count=1, wait_s=0.5),
         25.0,
         "an answer through the tunnel",
     )

@@ -45,6 +45,6 @@ def test_mapping_changes(
     assert router is not None
     forget_mappings(router, f":{ports}")
     start = time.monotonic()
-    until(lambda: ping(gateways.sites.host_a, host(2), count=1, timeout_s=1), 20.0, "an answer")
+    until(lambda: ping(gateways.sites.host_a, host(2), count=1, wait_s=0.5), 20.0, "an answer")
     record_property("back after s", round(time.monotonic() - start, 1))
     assert ping(gateways.sites.host_b, host(1)) == 3

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -50,6 +51,12 @@ def rekey_ike(daemon: IkeDaemon, peer: IkeDaemon) -> None:
     assert daemon.wait_for_child("net").state == "INSTALLED"
 
 
+def carry(daemon: IkeDaemon) -> None:
+    """Wait until the child has carried another 10 MB."""
+    before = daemon.wait_for_child("net").octets
+    until(lambda: daemon.wait_for_child("net").octets > before + 10_000_000, 12.0, "10 MB through the tunnel")
+
+
 REKEYS = {"child": rekey_child, "IKE SA": rekey_ike}
 
 
@@ -62,7 +69,9 @@ def test_under_load(
     """Three rekeys under full load both ways: no lost byte."""
     with transfer_stream(gateways.sites.host_a, host(2), gateways.logs) as load:
         for _ in range(ROUNDS):
+            carry(gateways.ours)
             REKEYS[what](gateways.by_name(who), gateways.other(who))
+        carry(gateways.ours)
         moved = load.finish()
     assert moved.up_octets > 0
     assert moved.down_octets > 0
@@ -78,6 +87,7 @@ def test_steady_stream(
     """Three rekeys under a datagram every 2 ms: each is echoed once."""
     with datagram_stream(gateways.sites.host_a, host(2), gateways.logs, interval_ms=2.0) as stream:
         for _ in range(ROUNDS):
+            time.sleep(0.1)  # some datagrams between two rekeys
             REKEYS[what](gateways.by_name(who), gateways.other(who))
         echoed = stream.finish()
     record_property("lost", f"{echoed.lost} of {echoed.sent}")

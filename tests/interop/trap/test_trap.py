@@ -16,6 +16,8 @@ HERE = Path(__file__).parent
 
 @pytest.fixture(scope="module")
 def gateways(bench: Bench) -> Iterator[Gateways]:
+    if bench.peer_alone:
+        pytest.skip("strongSwan's user-space ESP holds no packets and triggers nothing")
     with two_sites(networks=2) as sites:
         ours = bench.ours(sites.gateway_a, HERE / "perilune.conf")
         theirs = bench.theirs(sites.gateway_b, HERE / "swanctl.conf")
