@@ -101,9 +101,10 @@ def masquerade(router: Namespace, ports: str = "") -> None:
 
 def forget_mappings(router: Namespace, ports: str) -> None:
     """Let the NAT lose its state, and use other ports from now on, as a router that was restarted."""
-    router.ip("link", "set", "wan", "down")
+    # the kernel drops what was masqueraded behind an address when the address goes
+    router.ip("address", "del", f"{NAT_OUTSIDE}/24", "dev", "wan")
     masquerade(router, ports)
-    router.ip("link", "set", "wan", "up")
+    router.address("wan", f"{NAT_OUTSIDE}/24")
 
 
 @contextmanager

@@ -26,8 +26,8 @@ from lab.strongswan import StrongSwan, require_strongswan
 from lab.topology import Sites
 from lab.traffic import services
 
-IMPATIENT = "retransmit_timeout = 0.5\nretransmit_base = 1.5\nretransmit_tries = 2"
-"""Settings of strongSwan for tests in which it has to give up."""
+IMPATIENT = "retransmit_timeout = 0.5\nretransmit_base = 1.5\nretransmit_tries = 2\nkeep_alive = 1s"
+"""Settings of a strongSwan that soon gives up, and has something to say."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
