@@ -1,13 +1,27 @@
-//! The engine: policies and SAs, and what they do to packets.
+//! The engine: policies and SAs, transactions on them, time, and what it tells.
 
-use crate::change::Change;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use arc_swap::ArcSwap;
+use arc_swap::cache::Cache;
+
+use crate::audit::{AuditLimits, RateLimit};
+use crate::change::{Change, Direction};
+use crate::deadline::{Deadlines, Due};
+use crate::drop_reason::{DropCounters, DropReason};
 use crate::error::EngineError;
-use crate::event::{Event, EventQueue};
-use crate::opened_batch::OpenedBatch;
-use crate::path::PathInfo;
-use crate::sealed_batch::SealedBatch;
-use crate::stats::Stats;
+use crate::event::{Event, EventQueue, Limit};
+use crate::hold::Hold;
+use crate::inbound::InboundWorker;
+use crate::lifetime::Charge;
+use crate::outbound::OutboundWorker;
+use crate::sad::SaCommon;
+use crate::stats::{PolicyStats, Stats};
+use crate::tables::Tables;
 use crate::time::Instant;
+
+const EVENT_CAPACITY: usize = 4096;
 
 /// Whether a call could finish.
 #[must_use]
@@ -20,15 +34,24 @@ pub enum Progress {
     Full,
 }
 
-/// What one thread that seals keeps to itself.
-pub struct OutboundWorker {}
-
-/// What one thread that opens keeps to itself.
-pub struct InboundWorker {}
+/// Tables as one worker last saw them.
+pub(crate) type CachedTables = Cache<Arc<ArcSwap<Tables>>, Arc<Tables>>;
 
 /// The data plane; share it behind an `Arc`.
+///
+/// Packets are looked up in tables that never change; a transaction puts new ones in their place.
+/// So the packet path takes no lock that another thread holds for long: what is left is one for
+/// each inbound SA's anti-replay window, and those of events, audits and held packets.
 pub struct Engine {
-    events: EventQueue,
+    tables: Arc<ArcSwap<Tables>>,
+    transaction: Mutex<()>,
+    readiness: AtomicU64,
+    deadlines: Deadlines,
+    pub(crate) hold: Hold,
+    pub(crate) events: EventQueue,
+    pub(crate) drops: DropCounters,
+    pub(crate) audits: AuditLimits,
+    pub(crate) unknown_spis: RateLimit,
 }
 
 impl Default for Engine {
@@ -41,7 +64,15 @@ impl Engine {
     /// An engine without policies: everything is dropped.
     pub fn new() -> Self {
         Self {
-            events: EventQueue::new(4096),
+            tables: Arc::default(),
+            transaction: Mutex::new(()),
+            readiness: AtomicU64::new(0),
+            deadlines: Deadlines::default(),
+            hold: Hold::default(),
+            events: EventQueue::new(EVENT_CAPACITY),
+            drops: DropCounters::new(),
+            audits: AuditLimits::new(),
+            unknown_spis: RateLimit::default(),
         }
     }
 
@@ -52,64 +83,53 @@ impl Engine {
     ///
     /// # Errors
     /// What was wrong with the first change that could not be made.
-    pub fn apply(&self, _changes: &[Change], _now: Instant) -> Result<(), EngineError> {
+    pub fn apply(&self, changes: &[Change], now: Instant) -> Result<(), EngineError> {
+        let _one_at_a_time = crate::lock(&self.transaction);
+        let (next, effects) = self.tables.load().after(changes, now)?;
+        self.tables.store(Arc::new(next));
+        for sa in &effects.removed {
+            sa.end();
+        }
+        for sa in &effects.added {
+            self.deadlines.add(sa);
+            if sa.direction == Direction::Outbound {
+                self.hold.release(sa.policy);
+            }
+        }
+        for policy in effects.removed_policies {
+            self.drops
+                .add(DropReason::HoldPolicyRemoved, self.hold.forget(policy));
+        }
         Ok(())
     }
 
     /// A worker for one thread that seals.
     pub fn outbound_worker(&self) -> OutboundWorker {
-        OutboundWorker {}
+        OutboundWorker::new(self.cached_tables())
     }
 
     /// A worker for one thread that opens.
     pub fn inbound_worker(&self) -> InboundWorker {
-        InboundWorker {}
+        InboundWorker::new(self.cached_tables())
     }
 
-    /// Take a frame from the device (virtio header and packet) to where policy sends it.
-    pub fn seal(
-        &self,
-        _worker: &mut OutboundWorker,
-        _frame: &[u8],
-        _now: Instant,
-        _out: &mut SealedBatch,
-    ) -> Progress {
-        Progress::Done
-    }
-
-    /// Whether held packets have found an SA and [`Self::release_held`] is to be called.
-    pub fn has_released(&self) -> bool {
-        false
-    }
-
-    /// Seal the packets that were held and have an SA now.
-    pub fn release_held(
-        &self,
-        _worker: &mut OutboundWorker,
-        _now: Instant,
-        _out: &mut SealedBatch,
-    ) -> Progress {
-        Progress::Done
-    }
-
-    /// Open one ESP packet in place and put what was inside into the batch.
-    pub fn open(
-        &self,
-        _worker: &mut InboundWorker,
-        _esp: &mut [u8],
-        _from: &PathInfo,
-        _now: Instant,
-        _out: &mut OpenedBatch,
-    ) -> Progress {
-        Progress::Done
-    }
-
-    /// Do what is due by now.
+    /// Do what is due by now: lifetimes, and SAs that were asked for in vain.
     ///
     /// Returns:
     /// When to call again at the latest, or `None` when nothing is planned.
-    pub fn on_time(&self, _now: Instant) -> Option<Instant> {
-        None
+    pub fn on_time(&self, now: Instant) -> Option<Instant> {
+        for (sa, due) in self.deadlines.take_due(now) {
+            match due {
+                Due::Hard => self.end_lifetime(&sa, Limit::Time),
+                Due::Soft => self.say_soft(&sa, Limit::Time),
+            }
+        }
+        let (dropped, next_acquire) = self.hold.on_time(now);
+        self.drops.add(DropReason::AcquireTimedOut, dropped);
+        [self.deadlines.next(), next_acquire]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// Whether [`Self::take_events`] has something; cheap enough to ask after every batch.
@@ -124,22 +144,117 @@ impl Engine {
 
     /// Read all counters.
     pub fn stats(&self) -> Stats {
+        let tables = self.tables.load();
+        let mut sas: Vec<_> = tables.inbound.iter().map(|entry| entry.stats()).collect();
+        sas.sort_by_key(|sa| sa.spi);
+        let outbound = tables.spd.entries().flat_map(|entry| &entry.sas);
+        sas.extend(outbound.map(|entry| entry.stats()));
+        let policies = tables.spd.entries().map(|entry| PolicyStats {
+            id: entry.config.id,
+            action: entry.config.action,
+            packets: entry.counters.packets(),
+            octets: entry.counters.octets(),
+            held: self.hold.held(entry.config.id),
+        });
         Stats {
-            sas: vec![],
-            policies: vec![],
-            drops: vec![],
+            sas,
+            policies: policies.collect(),
+            drops: self.drops.read(),
             events_lost: self.events.lost(),
         }
     }
-}
 
-impl OutboundWorker {
-    /// Let go of tables that were replaced, so that keys of removed SAs are wiped even when no
-    /// traffic flows. Call it when a wait for packets times out.
-    pub fn refresh(&mut self) {}
-}
+    /// Account for one packet of an SA.
+    ///
+    /// Returns:
+    /// Whether it may pass.
+    #[inline]
+    pub(crate) fn charge(&self, sa: &SaCommon, octets: u64) -> bool {
+        match sa.lifetime.charge(octets) {
+            Charge::Within => return true,
+            Charge::Soft(limit) => self.say_soft(sa, limit),
+            Charge::Last(limit) => self.end_lifetime(sa, limit),
+            Charge::Refused(limit) => {
+                self.end_lifetime(sa, limit);
+                return false;
+            }
+        }
+        true
+    }
 
-impl InboundWorker {
-    /// Let go of tables that were replaced; see [`OutboundWorker::refresh`].
-    pub fn refresh(&mut self) {}
+    /// Stop an SA whose lifetime is over.
+    pub(crate) fn end_lifetime(&self, sa: &SaCommon, limit: Limit) {
+        if !sa.end() {
+            return;
+        }
+        self.change_readiness();
+        let &SaCommon {
+            spi,
+            peer_spi,
+            direction,
+            policy,
+            ..
+        } = sa;
+        self.events.push(Event::HardExpire {
+            spi,
+            peer_spi,
+            direction,
+            policy,
+            limit,
+        });
+    }
+
+    /// Stop an SA that has no sequence number left.
+    pub(crate) fn end_sequence(&self, sa: &SaCommon) {
+        if !sa.end() {
+            return;
+        }
+        self.change_readiness();
+        let &SaCommon {
+            spi,
+            peer_spi,
+            policy,
+            ..
+        } = sa;
+        self.events.push(Event::SequenceExhausted {
+            spi,
+            peer_spi,
+            policy,
+        });
+    }
+
+    /// Have flow caches choose SAs anew: one has become ready or has ended.
+    pub(crate) fn change_readiness(&self) {
+        self.readiness.fetch_add(1, Ordering::Release);
+    }
+
+    #[inline]
+    pub(crate) fn readiness(&self) -> u64 {
+        self.readiness.load(Ordering::Acquire)
+    }
+
+    fn say_soft(&self, sa: &SaCommon, limit: Limit) {
+        let is_by_time = limit == Limit::Time;
+        if sa.is_ended() || (is_by_time && !sa.lifetime.say_soft()) {
+            return;
+        }
+        let &SaCommon {
+            spi,
+            peer_spi,
+            direction,
+            policy,
+            ..
+        } = sa;
+        self.events.push(Event::SoftExpire {
+            spi,
+            peer_spi,
+            direction,
+            policy,
+            limit,
+        });
+    }
+
+    fn cached_tables(&self) -> CachedTables {
+        Cache::new(Arc::clone(&self.tables))
+    }
 }

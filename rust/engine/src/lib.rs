@@ -11,29 +11,45 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+mod audit;
 mod change;
+mod deadline;
 mod drop_reason;
 mod engine;
 mod error;
 mod event;
+mod flow_cache;
+mod hold;
+mod inbound;
+mod lifetime;
 mod opened_batch;
+mod outbound;
 mod path;
+mod replay;
+mod sad;
 mod sealed_batch;
 mod selector;
+mod sequence;
+mod spd;
 mod stats;
 mod suite;
+mod tables;
 mod time;
+mod transform;
 
 pub use change::{
     Action, Change, Direction, Lifetimes, Limits, PolicyConfig, PolicyId, SaConfig, SaId,
 };
 pub use drop_reason::DropReason;
-pub use engine::{Engine, InboundWorker, OutboundWorker, Progress};
+pub use engine::{Engine, Progress};
 pub use error::EngineError;
 pub use event::{Event, Limit};
+pub use inbound::InboundWorker;
 pub use opened_batch::OpenedBatch;
+pub use outbound::OutboundWorker;
 pub use path::{Encapsulation, Path, PathInfo};
 pub use perilune_wire::flow::FlowKey;
+pub use replay::ReplayWindow;
 pub use sealed_batch::{MAX_RUN_OCTETS, MAX_RUN_SEGMENTS, Run, SealedBatch};
 pub use selector::{Ports, SelectorPair, TrafficSelector};
 pub use stats::{PolicyStats, SaStats, Stats};

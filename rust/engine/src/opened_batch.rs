@@ -35,6 +35,11 @@ impl OpenedBatch {
         self.frames.clear();
     }
 
+    /// Whether to join UDP datagrams too: only for a device that was given USO.
+    pub fn join_udp(&mut self, yes: bool) {
+        self.frames.join_udp(yes);
+    }
+
     /// Whether a packet of so many octets fits.
     #[inline]
     pub(crate) fn has_room_for(&self, octets: usize) -> bool {

@@ -88,6 +88,12 @@ impl SealedBatch {
         self.bypass.clear();
     }
 
+    /// Octets of free space.
+    #[inline]
+    pub(crate) fn free(&self) -> usize {
+        self.buffer.len().saturating_sub(self.used)
+    }
+
     /// The next `octets` of free space, or `None` when there are fewer.
     #[inline]
     pub(crate) fn space(&mut self, octets: usize) -> Option<&mut [u8]> {

@@ -4,7 +4,7 @@ use crate::change::{Action, Direction, PolicyId};
 use crate::drop_reason::DropReason;
 use crate::path::{Encapsulation, Path};
 use crate::suite::Suite;
-use crate::time::{Duration, Instant};
+use crate::time::Instant;
 
 /// One SA's state and counters.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,8 +35,8 @@ pub struct SaStats {
     pub sequence: u64,
     /// Anti-replay window in packets; zero when off or outbound.
     pub replay_window: u32,
-    /// Time since it was added.
-    pub age: Duration,
+    /// When it was added.
+    pub added: Instant,
     /// When a packet last went through.
     pub last_used: Option<Instant>,
     /// Whether it has ended and waits to be removed.

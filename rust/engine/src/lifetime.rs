@@ -1,0 +1,239 @@
+//! Soft and hard bounds on the use of an SA (RFC 4301, section 4.4.2.1).
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use crate::change::{Lifetimes, Limits};
+use crate::event::Limit;
+use crate::time::{Duration, Instant};
+
+/// What a packet did to the lifetime of its SA.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Charge {
+    /// Nothing; it may pass.
+    Within,
+    /// It may pass, and the SA wants to be replaced.
+    Soft(Limit),
+    /// It may pass as the last one.
+    Last(Limit),
+    /// It may not pass.
+    Refused(Limit),
+}
+
+/// What an SA has carried, and what it may carry.
+#[derive(Debug)]
+pub(crate) struct Lifetime {
+    packets: AtomicU64,
+    octets: AtomicU64,
+    soft_said: AtomicBool,
+    soft: Bounds,
+    hard: Bounds,
+    soft_time: Option<Instant>,
+    hard_time: Option<Instant>,
+}
+
+/// Numbers at which something happens; `u64::MAX` is never.
+#[derive(Debug, Clone, Copy)]
+struct Bounds {
+    packets: u64,
+    octets: u64,
+}
+
+impl Bounds {
+    fn new(limits: &Limits) -> Self {
+        let never = u64::MAX;
+        Self {
+            packets: limits.packets.unwrap_or(never),
+            octets: limits.octets.unwrap_or(never),
+        }
+    }
+
+    /// Which bound these counts have reached.
+    #[inline]
+    fn reached(&self, packets: u64, octets: u64) -> Option<Limit> {
+        if packets >= self.packets {
+            Some(Limit::Packets)
+        } else if octets >= self.octets {
+            Some(Limit::Octets)
+        } else {
+            None
+        }
+    }
+
+    /// Which bound these counts have gone beyond.
+    #[inline]
+    fn exceeded(&self, packets: u64, octets: u64) -> Option<Limit> {
+        self.reached(packets.saturating_sub(1), octets.saturating_sub(1))
+    }
+}
+
+impl Lifetime {
+    pub(crate) fn new(lifetimes: &Lifetimes, now: Instant) -> Self {
+        let at = |span: Option<Duration>| span.map(|span| now.after(span));
+        Self {
+            packets: AtomicU64::new(0),
+            octets: AtomicU64::new(0),
+            soft_said: AtomicBool::new(false),
+            soft: Bounds::new(&lifetimes.soft),
+            hard: Bounds::new(&lifetimes.hard),
+            soft_time: at(lifetimes.soft.time),
+            hard_time: at(lifetimes.hard.time),
+        }
+    }
+
+    /// Account for packets only if no bound is near.
+    ///
+    /// Returns:
+    /// Whether it was done; if not, they have to be charged one by one.
+    #[inline]
+    pub(crate) fn charge_many(&self, packets: u64, octets: u64) -> bool {
+        let (total_packets, total_octets) = self.add(packets, octets);
+        let is_free = self.hard.reached(total_packets, total_octets).is_none()
+            && (self.soft.reached(total_packets, total_octets).is_none()
+                || self.soft_said.load(Ordering::Relaxed));
+        if !is_free {
+            self.take_back(packets, octets);
+        }
+        is_free
+    }
+
+    /// Account for one packet, if it may pass.
+    #[inline]
+    pub(crate) fn charge(&self, octets: u64) -> Charge {
+        let (packets, total) = self.add(1, octets);
+        if let Some(limit) = self.hard.exceeded(packets, total) {
+            self.take_back(1, octets);
+            return Charge::Refused(limit);
+        }
+        if let Some(limit) = self.hard.reached(packets, total) {
+            return Charge::Last(limit);
+        }
+        match self.soft.reached(packets, total) {
+            Some(limit) if self.say_soft() => Charge::Soft(limit),
+            _ => Charge::Within,
+        }
+    }
+
+    /// Whether the soft bound is to be reported now; once only.
+    pub(crate) fn say_soft(&self) -> bool {
+        !self.soft_said.swap(true, Ordering::Relaxed)
+    }
+
+    /// When the SA wants to be replaced for its age.
+    pub(crate) fn soft_time(&self) -> Option<Instant> {
+        self.soft_time
+    }
+
+    /// When the SA ends for its age.
+    pub(crate) fn hard_time(&self) -> Option<Instant> {
+        self.hard_time
+    }
+
+    /// Whether the SA is too old to be used.
+    #[inline]
+    pub(crate) fn is_over(&self, now: Instant) -> bool {
+        self.hard_time.is_some_and(|end| now >= end)
+    }
+
+    pub(crate) fn packets(&self) -> u64 {
+        self.packets.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn octets(&self) -> u64 {
+        self.octets.load(Ordering::Relaxed)
+    }
+
+    #[inline]
+    fn add(&self, packets: u64, octets: u64) -> (u64, u64) {
+        let before = self.packets.fetch_add(packets, Ordering::Relaxed);
+        let octets_before = self.octets.fetch_add(octets, Ordering::Relaxed);
+        (
+            before.saturating_add(packets),
+            octets_before.saturating_add(octets),
+        )
+    }
+
+    fn take_back(&self, packets: u64, octets: u64) {
+        self.packets.fetch_sub(packets, Ordering::Relaxed);
+        self.octets.fetch_sub(octets, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Charge::{Last, Refused, Soft, Within};
+    use super::Limit::Packets;
+    use super::*;
+
+    fn lifetime(soft: (Option<u64>, Option<u64>), hard: (Option<u64>, Option<u64>)) -> Lifetime {
+        let limits = |(packets, octets)| Limits {
+            packets,
+            octets,
+            time: None,
+        };
+        Lifetime::new(
+            &Lifetimes {
+                soft: limits(soft),
+                hard: limits(hard),
+            },
+            Instant(0),
+        )
+    }
+
+    #[test]
+    fn packets_up_to_the_hard_bound_pass() {
+        let life = lifetime((Some(2), None), (Some(4), None));
+        let charges: Vec<_> = (0..5).map(|_| life.charge(100)).collect();
+        assert_eq!(
+            charges,
+            [
+                Within,
+                Soft(Packets),
+                Within,
+                Last(Packets),
+                Refused(Packets)
+            ]
+        );
+        assert_eq!((life.packets(), life.octets()), (4, 400));
+    }
+
+    #[test]
+    fn octets_beyond_the_hard_bound_do_not_pass() {
+        let life = lifetime((None, Some(150)), (None, Some(250)));
+        let charges: Vec<_> = (0..3).map(|_| life.charge(100)).collect();
+        assert_eq!(
+            charges,
+            [
+                Charge::Within,
+                Charge::Soft(Limit::Octets),
+                Charge::Refused(Limit::Octets)
+            ]
+        );
+    }
+
+    #[test]
+    fn many_at_once_are_charged_only_far_from_a_bound() {
+        let life = lifetime((Some(10), None), (Some(20), None));
+        assert!(life.charge_many(9, 9));
+        assert!(!life.charge_many(1, 1));
+        assert_eq!(life.charge(1), Charge::Soft(Limit::Packets));
+        assert!(life.charge_many(9, 9), "the soft bound is said once");
+        assert!(!life.charge_many(1, 1));
+        assert_eq!(life.packets(), 19);
+    }
+
+    #[test]
+    fn age_counts_from_when_it_was_added() {
+        let hard = Limits {
+            time: Some(Duration(10)),
+            ..Limits::default()
+        };
+        let life = Lifetime::new(
+            &Lifetimes {
+                soft: Limits::default(),
+                hard,
+            },
+            Instant(5),
+        );
+        assert!(!life.is_over(Instant(14)) && life.is_over(Instant(15)));
+    }
+}

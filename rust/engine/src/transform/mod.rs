@@ -1,0 +1,168 @@
+//! What encryption and integrity algorithms do to a whole ESP packet.
+
+mod aead;
+mod cbc_hmac;
+
+use std::ops::Range;
+
+use aead::Aead;
+use cbc_hmac::CbcHmac;
+use perilune_wire::esp::{HEADER_OCTETS, TRAILER_OCTETS};
+
+use crate::drop_reason::DropReason;
+use crate::error::EngineError;
+use crate::suite::{Keys, Suite};
+
+/// The algorithms of one SA with their keys, schedules prepared.
+pub(crate) enum Transform {
+    Aead(Aead),
+    CbcHmac(Box<CbcHmac>),
+}
+
+/// A packet's sequence number, and whether its high half is part of what the ICV protects.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sequence {
+    pub(crate) number: u64,
+    pub(crate) esn: bool,
+}
+
+/// Sizes of the parts of an ESP packet, in octets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Layout {
+    /// Initialization vector, behind the header.
+    pub(crate) iv: usize,
+    /// What payload, padding and trailer together are a multiple of.
+    pub(crate) block: usize,
+    /// Integrity check value, at the end.
+    pub(crate) icv: usize,
+}
+
+impl Layout {
+    /// Where the payload begins.
+    #[inline]
+    pub(crate) const fn payload(self) -> usize {
+        HEADER_OCTETS.wrapping_add(self.iv)
+    }
+
+    /// Octets of payload, padding and trailer for a payload of so many octets.
+    #[inline]
+    pub(crate) const fn padded(self, payload: usize) -> usize {
+        let least = payload.saturating_add(TRAILER_OCTETS);
+        least.div_ceil(self.block).saturating_mul(self.block)
+    }
+
+    /// Octets of the ESP packet around a payload of so many octets.
+    #[inline]
+    pub(crate) const fn packet(self, payload: usize) -> usize {
+        self.payload()
+            .saturating_add(self.padded(payload))
+            .saturating_add(self.icv)
+    }
+
+    /// Where the encrypted part of a packet of so many octets is, if there can be one.
+    #[inline]
+    pub(crate) fn encrypted(self, packet: usize) -> Option<Range<usize>> {
+        let end = packet.checked_sub(self.icv)?;
+        let octets = end.checked_sub(self.payload())?;
+        let is_whole = octets >= TRAILER_OCTETS && octets.checked_rem(self.block) == Some(0);
+        is_whole.then_some(self.payload()..end)
+    }
+}
+
+impl Transform {
+    /// Prepare the keys of an SA.
+    pub(crate) fn new(suite: Suite, keys: &Keys) -> Result<Self, EngineError> {
+        if keys.encryption.len() != suite.encryption_key_octets()
+            || keys.integrity.len() != suite.integrity_key_octets()
+        {
+            return Err(EngineError::Key);
+        }
+        match suite {
+            Suite::AesCbc(_, integrity) => Ok(Self::CbcHmac(Box::new(CbcHmac::new(
+                &keys.encryption,
+                integrity,
+                &keys.integrity,
+            )?))),
+            Suite::AesGcm16(bits) => Ok(Self::Aead(Aead::aes_gcm(bits, &keys.encryption)?)),
+            Suite::ChaCha20Poly1305 => Ok(Self::Aead(Aead::chacha20_poly1305(&keys.encryption)?)),
+        }
+    }
+
+    /// Sizes of the parts of its packets.
+    #[inline]
+    pub(crate) fn layout(&self) -> Layout {
+        match self {
+            Self::Aead(_) => aead::LAYOUT,
+            Self::CbcHmac(transform) => transform.layout(),
+        }
+    }
+
+    /// Encrypt and protect a packet in place: header, payload, padding and trailer are there;
+    /// IV and ICV are filled in.
+    ///
+    /// Returns:
+    /// `None` when the library refused, which lengths made by [`Layout::packet`] rule out.
+    #[inline]
+    pub(crate) fn seal(&self, packet: &mut [u8], sequence: Sequence) -> Option<()> {
+        match self {
+            Self::Aead(transform) => transform.seal(packet, sequence),
+            Self::CbcHmac(transform) => transform.seal(packet, sequence),
+        }
+    }
+
+    /// Verify and decrypt a packet in place.
+    ///
+    /// Returns:
+    /// Where payload, padding and trailer are now; at least two octets.
+    #[inline]
+    pub(crate) fn open(
+        &self,
+        packet: &mut [u8],
+        sequence: Sequence,
+    ) -> Result<Range<usize>, DropReason> {
+        let encrypted = self
+            .layout()
+            .encrypted(packet.len())
+            .ok_or(DropReason::EspMalformed)?;
+        match self {
+            Self::Aead(transform) => transform.open(packet, sequence),
+            Self::CbcHmac(transform) => transform.open(packet, sequence),
+        }
+        .ok_or(DropReason::IntegrityFailed)?;
+        Ok(encrypted)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn padding_fills_the_block_and_no_more() {
+        let aead = aead::LAYOUT;
+        assert_eq!(
+            [2, 3, 6, 7].map(|payload| aead.padded(payload)),
+            [4, 8, 8, 12]
+        );
+        assert_eq!(aead.packet(1400), 8 + 8 + 1404 + 16);
+        let cbc = Layout {
+            iv: 16,
+            block: 16,
+            icv: 16,
+        };
+        assert_eq!([14, 15].map(|payload| cbc.padded(payload)), [16, 32]);
+    }
+
+    #[test]
+    fn lengths_that_no_sender_makes_have_no_encrypted_part() {
+        let cbc = Layout {
+            iv: 16,
+            block: 16,
+            icv: 16,
+        };
+        assert_eq!(cbc.encrypted(56), Some(24..40));
+        for octets in [0, 7, 39, 40, 55, 57] {
+            assert_eq!(cbc.encrypted(octets), None, "{octets}");
+        }
+    }
+}
