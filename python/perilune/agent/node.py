@@ -1,0 +1,146 @@
+"""What the daemon offers to a management protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from perilune.databases.pad import PadEntry
+from perilune.databases.sad import Lifetime
+from perilune.databases.spd import SpdEntry
+from perilune.dataplane.stats import DataPlaneStats
+from perilune.ike.names import ChildName, IkeName
+from perilune.ike.status import ChildSaState, EndpointStatus
+from perilune.model.spi import Spi
+from perilune.model.time import Duration, Instant
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeFacts:
+    """What does not change while the daemon runs."""
+
+    version: str
+    sysname: str
+    release: str
+    machine: str
+    """All three as uname(2) says them."""
+
+    started_at: Instant
+    started_text: str
+    """The same as a calendar says it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChosenSas:
+    """Which SAs a command means: those that fit every field that is given.
+
+    With a child's name or id, children are meant; else IKE SAs with all that is theirs.
+    """
+
+    ike: str | None = None
+    child: str | None = None
+    ike_id: int | None = None
+    child_id: int | None = None
+
+    def ike_sas(self, status: EndpointStatus) -> list[IkeName]:
+        """Return the IKE SAs that are meant; none where children are."""
+        if self.child is not None or self.child_id is not None:
+            return []
+        return [sa.name for sa in status.ike_sas if self._fits_ike(sa.name)]
+
+    def children(self, status: EndpointStatus) -> list[ChildName]:
+        """Return the children that are meant; none where IKE SAs are."""
+        if self.child is None and self.child_id is None:
+            return []
+        children = [child for sa in status.ike_sas if self._fits_ike(sa.name) for child in sa.children]
+        return [
+            child.name
+            for child in children
+            if child.state is ChildSaState.INSTALLED and self._fits_child(child.name)
+        ]
+
+    def _fits_ike(self, name: IkeName) -> bool:
+        return self.ike in {None, name.connection} and self.ike_id in {None, name.id}
+
+    def _fits_child(self, name: ChildName) -> bool:
+        return self.child in {None, name.name} and self.child_id in {None, name.id}
+
+
+class Node(Protocol):
+    """One IPsec node, seen by whoever manages it."""
+
+    @property
+    def facts(self) -> NodeFacts:
+        """What it is."""
+        ...
+
+    @property
+    def connections(self) -> Sequence[PadEntry]:
+        """The PAD."""
+        ...
+
+    @property
+    def policies(self) -> Sequence[SpdEntry]:
+        """The SPD as the data plane has it."""
+        ...
+
+    @property
+    def exchanges(self) -> Mapping[str, int]:
+        """How often each kind of thing happened in IKE since the start."""
+        ...
+
+    def now(self) -> Instant:
+        """Return the current instant."""
+        ...
+
+    def status(self) -> EndpointStatus:
+        """Return the IKE SAs and their children."""
+        ...
+
+    def stats(self) -> DataPlaneStats:
+        """Return what the data plane counted."""
+        ...
+
+    def lifetime(self, spi_in: Spi) -> Lifetime | None:
+        """Return the limits of the child that receives with an SPI."""
+        ...
+
+    def initiate(self, connection: str, child: str | None, on_failed: Callable[[str], None]) -> None:
+        """Begin to set up a child, or an IKE SA alone; events tell how it went.
+
+        Args:
+            connection: A connection of the PAD.
+            child: One of its children.
+            on_failed: Told, in words, why it could not even be begun.
+        """
+        ...
+
+    def terminate(self, chosen: ChosenSas, *, force: bool) -> int:
+        """Begin to delete SAs; return of how many.
+
+        Args:
+            chosen: Which.
+            force: Forget them without waiting for the peer.
+        """
+        ...
+
+    def rekey(self, chosen: ChosenSas) -> int:
+        """Begin to rekey SAs; return of how many."""
+        ...
+
+    def reload(self) -> None:
+        """Read the configuration again.
+
+        Raises:
+            LocalError: It is wrong; the old one stays.
+        """
+        ...
+
+    def stop(self) -> None:
+        """Begin to shut down, as SIGTERM does."""
+        ...
+
+
+LONGEST_WAIT = Duration.seconds(24 * 3600)
+"""Longest time that a command may be given."""

@@ -1,0 +1,1 @@
+"""The commands of `perilune`, one file for each or for those that are alike."""

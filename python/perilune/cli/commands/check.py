@@ -1,0 +1,56 @@
+"""`perilune check`: would the daemon take this configuration?"""
+
+from __future__ import annotations
+
+from pathlib import Path as FilePath
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from perilune.cli.options import CONFIG_FILE
+from perilune.config.load import load
+from perilune.config.settings import Settings
+
+
+@click.command()
+@click.argument("file", type=CONFIG_FILE)
+def check(file: FilePath) -> None:
+    """Read FILE as the daemon would, and say what is wrong with it.
+
+    Every mistake is told with file, line and key; then the exit code is 2.
+    """
+    settings = load(file)
+    errors = Console(stderr=True, highlight=False, soft_wrap=True)
+    for warning in settings.warnings:
+        errors.print(f"warning: {warning}", style="yellow", markup=False)
+    console = Console(highlight=False)
+    console.print(summary_table(settings))
+    console.print(f"{file} can be used.", markup=False, style="green", soft_wrap=True)
+
+
+def summary_table(settings: Settings) -> Table:
+    """Return the connections and children of a configuration."""
+    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
+    for column in ("connection", "remote", "identities", "child", "local - remote", "starts"):
+        table.add_column(column)
+    for connection in settings.connections:
+        remote = ", ".join(map(str, connection.remote_addrs))
+        identities = f"{connection.local_id or 'our address'} - {connection.remote_id or 'anyone'}"
+        first = (connection.name, _any_text(remote), identities)
+        for child in connection.children:
+            local_ts = " ".join(map(str, child.local_ts))
+            remote_ts = " ".join(map(str, child.remote_ts))
+            table.add_row(*first, child.name, f"{local_ts} - {remote_ts}", child.start_action.value)
+            first = ("", "", "")
+        if not connection.children:
+            table.add_row(*first, "none", "", "")
+    table.caption = f"{len(settings.secrets)} secret(s), control socket {settings.daemon.vici}"
+    table.caption_justify = "left"
+    return table
+
+
+def _any_text(addresses: str) -> str:
+    return addresses.replace("0.0.0.0-255.255.255.255", "%any4").replace(
+        "::-ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "%any6"
+    )

@@ -1,0 +1,58 @@
+"""`perilune status`: what is configured, what is up, what is dropped."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from dataclasses import asdict
+
+import click
+from rich.console import Console
+from rich.live import Live
+
+from perilune.cli.client import Client
+from perilune.cli.options import uri_option
+from perilune.cli.snapshot import Snapshot, take_snapshot
+from perilune.cli.status_table import status_table
+
+_WATCH_S = 1.0
+_WIDTH_OF_FILES = 132
+"""Columns where the output is no terminal."""
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="One JSON document; with --watch, one a line.")
+@click.option("--watch", is_flag=True, help="Show it again every second, until interrupted.")
+@uri_option
+def status(as_json: bool, watch: bool, uri: str) -> None:
+    """Show connections, IKE SAs, children, traps, and what was dropped and why."""
+    with Client(uri) as client:
+        if watch:
+            _watch(client, as_json)
+        elif as_json:
+            click.echo(json.dumps(as_document(take_snapshot(client)), indent=2))
+        else:
+            _console().print(status_table(take_snapshot(client)))
+
+
+def as_document(snapshot: Snapshot) -> dict[str, object]:
+    """Return a snapshot as JSON has it, with the children that are down named."""
+    document = asdict(snapshot)
+    document["down"] = [f"{child.connection}/{child.name}" for child in snapshot.down]
+    return document
+
+
+def _watch(client: Client, as_json: bool) -> None:
+    if as_json:
+        while True:
+            click.echo(json.dumps(as_document(take_snapshot(client))))
+            time.sleep(_WATCH_S)
+    with Live(console=_console(), auto_refresh=False, screen=sys.stdout.isatty()) as live:
+        while True:
+            live.update(status_table(take_snapshot(client)), refresh=True)
+            time.sleep(_WATCH_S)
+
+
+def _console() -> Console:
+    return Console(highlight=False, width=None if sys.stdout.isatty() else _WIDTH_OF_FILES)

@@ -1,0 +1,24 @@
+"""How a command ends, for scripts.
+
+0   it did what was asked
+1   the daemon or the peer refused; the message says why
+2   the command line or the configuration is wrong
+3   no daemon answers on the control socket
+4   it took longer than the time that was given
+5   the system does not allow it: privileges, a device, a port in use
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """Exit code of a command."""
+
+    DONE = 0
+    REFUSED = 1
+    WRONG_USE = 2
+    NO_DAEMON = 3
+    TIMED_OUT = 4
+    NOT_ALLOWED = 5

@@ -1,0 +1,85 @@
+"""Whether the system allows what the daemon does, asked before anything is begun."""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path as FilePath
+
+from perilune.config.settings import DaemonSettings
+from perilune.model.errors import ResourceError
+from perilune.shell.vici_socket import is_answered
+
+_CAP_NET_ADMIN = 12
+_CAP_NET_RAW = 13
+_TUN_DEVICE = FilePath("/dev/net/tun")
+
+
+def check_system(settings: DaemonSettings) -> None:
+    """Look for what would keep the daemon from working.
+
+    Raises:
+        ResourceError: A privilege, the TUN driver or a port is missing; the message says what to do.
+    """
+    _check_capabilities()
+    _check_tun(_TUN_DEVICE)
+    if is_answered(settings.vici):
+        raise ResourceError(
+            f"another daemon already listens on {settings.vici};"
+            f" give this one its own with --uri, or end that one first"
+        )
+    for port in (settings.port, settings.port_nat_t):
+        _check_port(port)
+
+
+def _check_capabilities() -> None:
+    held = effective_capabilities()
+    missing = [
+        name
+        for name, bit in (("CAP_NET_ADMIN", _CAP_NET_ADMIN), ("CAP_NET_RAW", _CAP_NET_RAW))
+        if not held & (1 << bit)
+    ]
+    if missing:
+        raise ResourceError(
+            f"the daemon needs {' and '.join(missing)} for devices, routes and raw sockets;"
+            f" run it as root, or give it these capabilities"
+        )
+
+
+def effective_capabilities(status: FilePath = FilePath("/proc/self/status")) -> int:
+    """Return the capabilities of this process as the kernel counts them, one bit each."""
+    try:
+        lines = status.read_text().splitlines()
+    except OSError:
+        return (1 << 64) - 1 if os.geteuid() == 0 else 0
+    return next((int(line.split()[1], 16) for line in lines if line.startswith("CapEff:")), 0)
+
+
+def _check_tun(device: FilePath) -> None:
+    try:
+        os.close(os.open(device, os.O_RDWR | os.O_CLOEXEC))
+    except FileNotFoundError as error:
+        raise ResourceError(
+            f"there is no {device};"
+            f" load the kernel's driver with 'modprobe tun', or hand the device to the container"
+        ) from error
+    except OSError as error:
+        raise ResourceError(f"{device} cannot be opened: {error.strerror or error}") from error
+
+
+def _check_port(port: int) -> None:
+    for family, address in ((socket.AF_INET, "0.0.0.0"), (socket.AF_INET6, "::")):  # noqa: S104 - as the daemon does
+        try:
+            probe = socket.socket(family, socket.SOCK_DGRAM)
+        except OSError:
+            continue  # this host has not both families
+        with probe:
+            if family == socket.AF_INET6:
+                probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            try:
+                probe.bind((address, port))
+            except OSError as error:
+                raise ResourceError(
+                    f"UDP port {port} cannot be had: {error.strerror or error};"
+                    f" does another IKE daemon, such as charon, run here?"
+                ) from error
