@@ -33,7 +33,7 @@ from perilune.model.address import Endpoint, Path
 from perilune.model.iana import SnId
 from perilune.model.selector import TrafficSelector
 from perilune.model.spi import Spi
-from perilune.model.time import Duration, Instant
+from perilune.model.time import Instant
 
 __all__ = [
     "NativeEngine",
@@ -262,7 +262,7 @@ def _sa_stats(native: dict[str, Any]) -> SaStats:
         packets=native["packets"],
         octets=native["octets"],
         errors=native["errors"],
-        age=Duration(native["age"]),
+        added=Instant(native["added"]),
         last_used=Instant(last_used) if last_used is not None else None,
         sequence=native["sequence"],
         replay_window_packets=native["replay_window"],

@@ -9,7 +9,7 @@ from perilune.databases.sad import Direction, Encapsulation
 from perilune.databases.spd import Action, PolicyId
 from perilune.model.address import Path
 from perilune.model.spi import Spi
-from perilune.model.time import Duration, Instant
+from perilune.model.time import Instant
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,8 +29,8 @@ class SaStats:
     errors: int
     """Packets dropped at this SA, for whatever reason."""
 
-    age: Duration
-    """Since it was installed."""
+    added: Instant
+    """When it was installed."""
 
     last_used: Instant | None
     """When it carried its last packet; None before the first."""

@@ -190,7 +190,7 @@ fn sa_stats<'py>(py: Python<'py>, sa: &SaStats) -> PyResult<Bound<'py, PyDict>> 
     answer.set_item("packets", sa.packets)?;
     answer.set_item("octets", sa.octets)?;
     answer.set_item("errors", sa.errors)?;
-    answer.set_item("age", sa.age.0)?;
+    answer.set_item("added", sa.added.0)?;
     answer.set_item("last_used", sa.last_used.map(|instant| instant.0))?;
     answer.set_item("sequence", sa.sequence)?;
     answer.set_item("replay_window", sa.replay_window)?;
