@@ -48,7 +48,26 @@ pub enum Suite {
     ChaCha20Poly1305,
 }
 
+const ALL: [Suite; 13] = [
+    Suite::AesCbc(AesKeyBits::Bits128, Integrity::HmacSha2_256_128),
+    Suite::AesCbc(AesKeyBits::Bits128, Integrity::HmacSha2_384_192),
+    Suite::AesCbc(AesKeyBits::Bits128, Integrity::HmacSha2_512_256),
+    Suite::AesCbc(AesKeyBits::Bits192, Integrity::HmacSha2_256_128),
+    Suite::AesCbc(AesKeyBits::Bits192, Integrity::HmacSha2_384_192),
+    Suite::AesCbc(AesKeyBits::Bits192, Integrity::HmacSha2_512_256),
+    Suite::AesCbc(AesKeyBits::Bits256, Integrity::HmacSha2_256_128),
+    Suite::AesCbc(AesKeyBits::Bits256, Integrity::HmacSha2_384_192),
+    Suite::AesCbc(AesKeyBits::Bits256, Integrity::HmacSha2_512_256),
+    Suite::AesGcm16(AesKeyBits::Bits128),
+    Suite::AesGcm16(AesKeyBits::Bits192),
+    Suite::AesGcm16(AesKeyBits::Bits256),
+    Suite::ChaCha20Poly1305,
+];
+
 impl Suite {
+    /// Every suite there is.
+    pub const ALL: [Self; 13] = ALL;
+
     /// Length of the encryption key in octets; an AEAD's four octets of salt are included.
     pub const fn encryption_key_octets(self) -> usize {
         match self {

@@ -18,6 +18,7 @@ use crate::suite::AesKeyBits;
 const IV: usize = 8;
 const ICV: usize = 16;
 const SALT: usize = 4;
+const NONCE: usize = SALT + IV;
 
 pub(super) const LAYOUT: Layout = Layout {
     iv: IV,
@@ -61,12 +62,7 @@ impl Aead {
         let (text, icv) = rest.split_last_chunk_mut::<ICV>()?;
         *iv_place = iv;
         let aad = AadOctets::new(*header, sequence);
-        let tag = self
-            .key
-            .seal_in_place_separate_tag(self.nonce(iv), Aad::from(aad.get()), text)
-            .ok()?;
-        icv.copy_from_slice(tag.as_ref());
-        Some(())
+        self.seal_text(self.nonce(iv), aad.get(), text, icv)
     }
 
     #[inline]
@@ -74,17 +70,45 @@ impl Aead {
         let (header, rest) = packet.split_first_chunk_mut::<HEADER_OCTETS>()?;
         let (iv, text_and_icv) = rest.split_first_chunk_mut::<IV>()?;
         let aad = AadOctets::new(*header, sequence);
+        self.open_text(self.nonce(*iv), aad.get(), text_and_icv)
+    }
+
+    #[inline]
+    pub(super) fn seal_text(
+        &self,
+        nonce: [u8; NONCE],
+        aad: &[u8],
+        text: &mut [u8],
+        icv: &mut [u8; ICV],
+    ) -> Option<()> {
+        let nonce = Nonce::assume_unique_for_key(nonce);
+        let tag = self
+            .key
+            .seal_in_place_separate_tag(nonce, Aad::from(aad), text)
+            .ok()?;
+        icv.copy_from_slice(tag.as_ref());
+        Some(())
+    }
+
+    #[inline]
+    pub(super) fn open_text(
+        &self,
+        nonce: [u8; NONCE],
+        aad: &[u8],
+        text_and_icv: &mut [u8],
+    ) -> Option<()> {
+        let nonce = Nonce::assume_unique_for_key(nonce);
         self.key
-            .open_in_place(self.nonce(*iv), Aad::from(aad.get()), text_and_icv)
+            .open_in_place(nonce, Aad::from(aad), text_and_icv)
             .ok()?;
         Some(())
     }
 
     #[inline]
-    fn nonce(&self, iv: [u8; IV]) -> Nonce {
+    fn nonce(&self, iv: [u8; IV]) -> [u8; NONCE] {
         let [s0, s1, s2, s3] = *self.salt;
         let [i0, i1, i2, i3, i4, i5, i6, i7] = iv;
-        Nonce::assume_unique_for_key([s0, s1, s2, s3, i0, i1, i2, i3, i4, i5, i6, i7])
+        [s0, s1, s2, s3, i0, i1, i2, i3, i4, i5, i6, i7]
     }
 }
 

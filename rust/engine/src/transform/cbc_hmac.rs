@@ -56,8 +56,7 @@ impl CbcHmac {
         let rest = protected.get_mut(HEADER_OCTETS..)?;
         let (iv_place, text) = rest.split_first_chunk_mut::<IV>()?;
         *iv_place = self.make_iv(sequence.number)?;
-        let context = EncryptionContext::Iv128(FixedLength::from(*iv_place));
-        self.encrypt.less_safe_encrypt(text, context).ok()?;
+        self.encrypt_text(*iv_place, text)?;
         let tag = self.tag(protected, sequence);
         icv.copy_from_slice(tag.as_ref().get(..self.icv)?);
         Some(())
@@ -69,7 +68,17 @@ impl CbcHmac {
         verify_slices_are_equal(tag.as_ref().get(..self.icv)?, icv).ok()?;
         let rest = protected.get_mut(HEADER_OCTETS..)?;
         let (iv, text) = rest.split_first_chunk_mut::<IV>()?;
-        let context = DecryptionContext::Iv128(FixedLength::from(*iv));
+        self.decrypt_text(*iv, text)
+    }
+
+    pub(super) fn encrypt_text(&self, iv: [u8; IV], text: &mut [u8]) -> Option<()> {
+        let context = EncryptionContext::Iv128(FixedLength::from(iv));
+        self.encrypt.less_safe_encrypt(text, context).ok()?;
+        Some(())
+    }
+
+    pub(super) fn decrypt_text(&self, iv: [u8; IV], text: &mut [u8]) -> Option<()> {
+        let context = DecryptionContext::Iv128(FixedLength::from(iv));
         self.decrypt.decrypt(text, context).ok()?;
         Some(())
     }
@@ -78,14 +87,13 @@ impl CbcHmac {
     /// 800-38A, appendix C; RFC 3602, section 3 asks for it).
     fn make_iv(&self, number: u64) -> Option<[u8; IV]> {
         let mut block = u128::from(number).to_be_bytes();
-        let zero = EncryptionContext::Iv128(FixedLength::from([0; IV]));
-        self.encrypt.less_safe_encrypt(&mut block, zero).ok()?;
+        self.encrypt_text([0; IV], &mut block)?;
         Some(block)
     }
 
     /// The whole MAC. With ESN the high half of the sequence number is appended to what is
     /// protected, though not sent (RFC 4303, section 2.2.1).
-    fn tag(&self, protected: &[u8], sequence: Sequence) -> hmac::Tag {
+    pub(super) fn tag(&self, protected: &[u8], sequence: Sequence) -> hmac::Tag {
         let mut context = hmac::Context::with_key(&self.integrity);
         context.update(protected);
         if sequence.esn {

@@ -2,6 +2,8 @@
 
 mod aead;
 mod cbc_hmac;
+#[cfg(test)]
+mod vectors;
 
 use std::ops::Range;
 
