@@ -4,8 +4,7 @@
     route   10.2.0.0/16 dev perilune0 src 10.1.0.1        for each remote selector of a policy
 
 Packets that the daemon sends itself carry the mark and so never enter the tunnel again. Routes have a
-protocol number of their own (`ip route show table 220` says `proto 80`), by which those of a daemon that
-was killed are found and removed.
+protocol number of their own: `ip route show table 220` says `proto 80`.
 """
 
 from __future__ import annotations
@@ -99,8 +98,14 @@ class Routes:
         self._lock = asyncio.Lock()
         self._device = 0
 
-    async def open(self) -> None:
-        """Set the device up, remove what a killed daemon left, and install the rules."""
+    async def open(self, *, is_routing: bool = True) -> None:
+        """Set the device up and install the rules.
+
+        The rules of a daemon that was killed are taken over; its routes went with its device.
+
+        Args:
+            is_routing: Whether there are to be routes; else the device is only set up.
+        """
         settings = self._settings
         async with self._lock, AsyncIPRoute() as netlink:
             found = await netlink.link_lookup(ifname=settings.device)
@@ -109,8 +114,7 @@ class Routes:
             self._device = found[0]
             _generate_no_address(settings.device)
             await _call(netlink.link("set", index=self._device, mtu=settings.mtu, state="up"), "set the MTU")
-            await netlink.flush_routes(table=settings.table, proto=ROUTE_PROTOCOL)
-            for family in _FAMILIES:
+            for family in _FAMILIES if is_routing else ():
                 await self._rule(netlink, "add", family)
 
     async def sync(self, policies: Sequence[SpdEntry]) -> None:
@@ -125,12 +129,13 @@ class Routes:
                     self._installed[network] = route
 
     async def close(self) -> None:
-        """Remove routes and rules."""
+        """Remove the routes, and a rule whose table nobody uses any more."""
         async with self._lock, AsyncIPRoute() as netlink:
-            await netlink.flush_routes(table=self._settings.table, proto=ROUTE_PROTOCOL)
-            self._installed.clear()
+            while self._installed:
+                await self._route(netlink, "del", self._installed.popitem()[1])
             for family in _FAMILIES:
-                await self._rule(netlink, "del", family)
+                if not await _has_routes(netlink, self._settings.table, family):
+                    await self._rule(netlink, "del", family)
 
     async def _rule(self, netlink: AsyncIPRoute, command: str, family: int) -> None:
         settings = self._settings
@@ -168,6 +173,12 @@ async def _call(call: Awaitable[object], what: str) -> None:
             raise ResourceError(
                 f"cannot {what}: {error.args[1] if len(error.args) > 1 else error}"
             ) from error
+
+
+async def _has_routes(netlink: AsyncIPRoute, table: int, family: int) -> bool:
+    async for _route in await netlink.route("dump", table=table, family=family):
+        return True
+    return False
 
 
 async def _own_addresses(netlink: AsyncIPRoute) -> list[IpAddress]:

@@ -1,0 +1,181 @@
+"""This node: what a management protocol sees of the daemon and has it do."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+
+from perilune.agent.node import ChosenSas, NodeFacts
+from perilune.config.settings import Settings
+from perilune.databases.pad import PadEntry
+from perilune.databases.sad import Lifetime
+from perilune.databases.spd import SpdEntry
+from perilune.dataplane.events import Acquire
+from perilune.dataplane.interface import DataPlane
+from perilune.dataplane.stats import DataPlaneStats
+from perilune.ike.status import EndpointStatus
+from perilune.model.address import Path
+from perilune.model.errors import LocalError
+from perilune.model.spi import Spi
+from perilune.model.time import Instant
+from perilune.shell.clock import MonotonicClock
+from perilune.shell.driver import Driver
+from perilune.shell.resolver import resolve_path
+
+_LOG = logging.getLogger("perilune.daemon")
+
+
+class LiveNode:
+    """The running daemon; an `agent.node.Node`.
+
+    Args:
+        facts: What it is.
+        settings: The configuration in force.
+        driver: Where inputs of the endpoint go.
+        data_plane: Whose counters are shown.
+        clock: Real time.
+        reload: Reads the configuration again and returns it.
+        stop: Begins the shutdown.
+    """
+
+    def __init__(  # noqa: PLR0913 - the parts of the daemon that commands reach
+        self,
+        *,
+        facts: NodeFacts,
+        settings: Settings,
+        driver: Driver,
+        data_plane: DataPlane,
+        clock: MonotonicClock,
+        reload: Callable[[], Settings],
+        stop: Callable[[], None],
+    ) -> None:
+        self._facts = facts
+        self._settings = settings
+        self._driver = driver
+        self._data_plane = data_plane
+        self._clock = clock
+        self._reload = reload
+        self._stop = stop
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.counts: Counter[str] = Counter()
+        """Events of IKE, by kind."""
+
+    @property
+    def facts(self) -> NodeFacts:
+        """See `Node.facts`."""
+        return self._facts
+
+    @property
+    def connections(self) -> Sequence[PadEntry]:
+        """See `Node.connections`."""
+        return self._settings.connections
+
+    @property
+    def policies(self) -> Sequence[SpdEntry]:
+        """See `Node.policies`; in the order in which they are asked."""
+        return sorted(self._driver.policies.values(), key=lambda entry: (entry.priority, entry.id))
+
+    @property
+    def exchanges(self) -> Mapping[str, int]:
+        """See `Node.exchanges`."""
+        return dict(sorted((self.counts + self._driver.failures).items()))
+
+    def now(self) -> Instant:
+        """See `Node.now`."""
+        return self._clock.now()
+
+    def status(self) -> EndpointStatus:
+        """See `Node.status`."""
+        return self._driver.endpoint.status()
+
+    def stats(self) -> DataPlaneStats:
+        """See `Node.stats`."""
+        return self._data_plane.stats()
+
+    def lifetime(self, spi_in: Spi) -> Lifetime | None:
+        """See `Node.lifetime`."""
+        return self._driver.lifetimes.get(spi_in)
+
+    def initiate(self, connection: str, child: str | None, on_failed: Callable[[str], None]) -> None:
+        """See `Node.initiate`."""
+        self._spawn(self._initiate(connection, child, on_failed))
+
+    def want(self, connection: str, child: str) -> None:
+        """Initiate a child that is to be up."""
+
+        def give_up(reason: str) -> None:
+            _LOG.warning("%s/%s cannot be initiated now: %s", connection, child, reason)
+
+        self._spawn(self._initiate(connection, child, give_up))
+
+    def acquire(self, event: Acquire) -> None:
+        """Set up the child that a packet wants."""
+        self._spawn(self._acquire(event))
+
+    def terminate(self, chosen: ChosenSas, *, force: bool) -> int:
+        """See `Node.terminate`."""
+        endpoint, status, now = self._driver.endpoint, self.status(), self.now()
+        ike_sas, children = chosen.ike_sas(status), chosen.children(status)
+        for ike in ike_sas:
+            endpoint.terminate_ike(ike.id, now)
+        for child in children:
+            endpoint.terminate_child(child.id, now)
+        asyncio.get_running_loop().call_soon(self._driver.drain)
+        return len(ike_sas) + len(children)
+
+    def rekey(self, chosen: ChosenSas) -> int:
+        """See `Node.rekey`."""
+        endpoint, status, now = self._driver.endpoint, self.status(), self.now()
+        ike_sas, children = chosen.ike_sas(status), chosen.children(status)
+        for ike in ike_sas:
+            endpoint.rekey_ike(ike.id, now)
+        for child in children:
+            endpoint.rekey_child(child.id, now)
+        asyncio.get_running_loop().call_soon(self._driver.drain)
+        return len(ike_sas) + len(children)
+
+    def reload(self) -> None:
+        """See `Node.reload`."""
+        self._settings = self._reload()
+
+    def stop(self) -> None:
+        """See `Node.stop`."""
+        self._stop()
+
+    def cancel(self) -> None:
+        """End what waits for addresses."""
+        for task in self._tasks:
+            task.cancel()
+
+    async def _initiate(self, connection: str, child: str | None, on_failed: Callable[[str], None]) -> None:
+        try:
+            path = await self._path_of(connection)
+            self._driver.endpoint.initiate(connection, child, path, self.now())
+        except LocalError as error:
+            on_failed(str(error))
+        self._driver.drain()
+
+    async def _acquire(self, event: Acquire) -> None:
+        policy = self._driver.policies.get(event.policy)
+        if policy is None:
+            return
+        try:
+            path = await self._path_of(policy.name.rpartition("/")[0])
+            self._driver.endpoint.acquire(event.policy, event.flow, path, self.now())
+        except LocalError as error:
+            _LOG.warning("%s wants an SA for %s: %s", event.flow, policy.name, error)
+        self._driver.drain()
+
+    async def _path_of(self, connection: str) -> Path:
+        entry = next((entry for entry in self.connections if entry.name == connection), None)
+        if entry is None:
+            raise LocalError(f"there is no connection '{connection}' in the configuration")
+        daemon = self._settings.daemon
+        return await resolve_path(entry, port=daemon.port, mark=daemon.fwmark)
+
+    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)

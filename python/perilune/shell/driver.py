@@ -1,0 +1,212 @@
+"""Moves what happens between the data plane and the IKE endpoint, in real time.
+
+Whatever goes into the endpoint, four queues are drained behind it, always in this order: changes of the
+SAD and SPD go to the data plane, so that we can receive before the peer may send; then datagrams leave;
+then the timer is set anew; then whoever listens is told what happened.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Sequence
+
+from perilune.databases.changes import AddPolicy, AddSa, Change, RemovePolicy, RemoveSa
+from perilune.databases.sad import Direction, Lifetime
+from perilune.databases.spd import PolicyId, SpdEntry
+from perilune.dataplane.events import (
+    Acquire,
+    Audit,
+    DeviceLost,
+    Event,
+    HardExpire,
+    IkeDatagram,
+    PeerMoved,
+    SequenceExhausted,
+    SoftExpire,
+    UnknownSpi,
+)
+from perilune.dataplane.interface import DataPlane
+from perilune.ike.endpoint import IkeEndpoint
+from perilune.ike.events import IkeEvent
+from perilune.ike.outbox import Keepalive, Transmit
+from perilune.model.errors import IpsecError, LocalError
+from perilune.model.spi import Spi, format_spi
+from perilune.model.time import Instant
+from perilune.shell.clock import MonotonicClock
+
+_LOG = logging.getLogger("perilune.shell")
+_DATA_PLANE_LOG = logging.getLogger("perilune.dataplane")
+
+
+class Observer:
+    """What a driver tells; a listener overrides what it wants to know."""
+
+    def on_ike_event(self, event: IkeEvent) -> None:
+        """Something happened in IKE."""
+
+    def on_acquire(self, event: Acquire) -> None:
+        """A packet wants an SA."""
+
+    def on_changes(self, changes: Sequence[Change]) -> None:
+        """The data plane was changed."""
+
+    def on_device_lost(self, event: DeviceLost) -> None:
+        """The TUN device is gone."""
+
+    def on_drained(self) -> None:
+        """Everything was told; what piled up may be sent."""
+
+
+class Driver:
+    """Connects an endpoint with a data plane.
+
+    Args:
+        endpoint: IKE.
+        data_plane: What carries packets, and IKE's datagrams.
+        observer: Who is told.
+        clock: Real time.
+    """
+
+    def __init__(
+        self, endpoint: IkeEndpoint, data_plane: DataPlane, observer: Observer, clock: MonotonicClock
+    ) -> None:
+        self.endpoint = endpoint
+        self.policies: dict[PolicyId, SpdEntry] = {}
+        """The SPD as the data plane has it."""
+
+        self.lifetimes: dict[Spi, Lifetime] = {}
+        """Limits of the inbound SAs that exist, by SPI."""
+
+        self.failures: Counter[str] = Counter()
+        """Datagrams that could not be sent, and changes that the data plane refused."""
+
+        self._data_plane = data_plane
+        self._observer = observer
+        self._clock = clock
+        self._timer: asyncio.TimerHandle | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def start(self) -> None:
+        """Listen to the data plane from now on; call it in a running event loop."""
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(self._data_plane.fileno(), self._on_readable)
+        self.drain()
+
+    def stop(self) -> None:
+        """Listen no more."""
+        if self._loop is not None:
+            self._loop.remove_reader(self._data_plane.fileno())
+        if self._timer is not None:
+            self._timer.cancel()
+        self._loop = None
+
+    def drain(self) -> None:
+        """Take everything out of the endpoint, in order; call it after anything that went in."""
+        self._apply(self.endpoint.sa_changes())
+        for transmit in self.endpoint.transmits():
+            self._send(transmit)
+        self._rearm()
+        for event in self.endpoint.events():
+            self._observer.on_ike_event(event)
+        self._observer.on_drained()
+
+    def _on_readable(self) -> None:
+        for event in self._data_plane.take_events():
+            self._take(event, self._clock.now())
+            self.drain()
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        self.endpoint.handle_timeout(self._clock.now())
+        self.drain()
+
+    def _take(self, event: Event, now: Instant) -> None:  # a table of what goes where
+        match event:
+            case IkeDatagram(path, data, _encapsulated):
+                self.endpoint.receive_datagram(data, path, now)
+            case SoftExpire(direction, spi, limit):
+                _DATA_PLANE_LOG.debug("soft limit of %s for %s", limit.value, format_spi(spi))
+                self.endpoint.expire(spi, direction, False, now)
+            case HardExpire(direction, spi, limit):
+                _DATA_PLANE_LOG.warning("hard limit of %s for %s", limit.value, format_spi(spi))
+                self.endpoint.expire(spi, direction, True, now)
+            case SequenceExhausted(spi):
+                _DATA_PLANE_LOG.warning("sequence numbers of %s are used up", format_spi(spi))
+                self.endpoint.expire(spi, Direction.OUTBOUND, True, now)
+            case PeerMoved(spi, _old, new):
+                self.endpoint.peer_moved(spi, new, now)
+            case Acquire():
+                self._observer.on_acquire(event)
+            case UnknownSpi(spi, path):
+                _DATA_PLANE_LOG.info("no SA %s, which %s sent with", format_spi(spi), path.remote)
+            case Audit():
+                _DATA_PLANE_LOG.warning("%s", _audit_text(event))
+            case DeviceLost():
+                self._observer.on_device_lost(event)
+
+    def _apply(self, changes: list[Change]) -> None:
+        if not changes:
+            return
+        now = self._clock.now()
+        try:
+            self._data_plane.apply(changes, now)
+        except LocalError:
+            changes = [change for change in changes if self._applied_alone(change, now)]
+        self._note(changes)
+        self._observer.on_changes(changes)
+
+    def _applied_alone(self, change: Change, now: Instant) -> bool:
+        try:
+            self._data_plane.apply([change], now)
+        except LocalError as error:
+            self.failures["change refused"] += 1
+            _LOG.error("the data plane refused a change: %s", error)
+            return False
+        return True
+
+    def _note(self, changes: Sequence[Change]) -> None:
+        for change in changes:
+            match change:
+                case AddPolicy(entry):
+                    self.policies[entry.id] = entry
+                case RemovePolicy(id):
+                    self.policies.pop(id, None)
+                case AddSa(entry) if entry.direction is Direction.INBOUND:
+                    self.lifetimes[entry.spi] = entry.lifetime
+                case RemoveSa(Direction.INBOUND, spi):
+                    self.lifetimes.pop(spi, None)
+
+    def _send(self, transmit: Transmit | Keepalive) -> None:
+        try:
+            if isinstance(transmit, Keepalive):
+                self._data_plane.send_keepalive(transmit.path)
+            else:
+                self._data_plane.send_ike(transmit.data, transmit.path, encapsulated=transmit.encapsulated)
+        except IpsecError as error:
+            self.failures["datagram not sent"] += 1
+            _LOG.info("not sent on %s: %s", transmit.path, error)
+
+    def _rearm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        due = self.endpoint.next_timeout()
+        if due is not None and self._loop is not None:
+            wait = (due - self._clock.now()).in_seconds
+            self._timer = self._loop.call_later(max(wait, 0.0), self._on_timer)
+
+
+def _audit_text(event: Audit) -> str:
+    """Return what RFC 4301 and RFC 4303 want in the audit log."""
+    parts = [event.reason]
+    if event.spi is not None:
+        parts.append(f"SPI {format_spi(event.spi)}")
+    if event.source is not None and event.destination is not None:
+        parts.append(f"from {event.source} to {event.destination}")
+    if event.sequence is not None:
+        parts.append(f"sequence number {event.sequence}")
+    if event.flow_label is not None:
+        parts.append(f"flow {event.flow_label:#x}")
+    return "audit: " + ", ".join(parts)
