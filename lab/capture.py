@@ -23,8 +23,8 @@ class Overheard:
     """Octets of their frames, by kind."""
     seen: Mapping[str, int]
     """How often each string that was looked for came by in the clear."""
-    samples: Mapping[str, list[str]]
-    """The beginning of the first frames of each kind, in hexadecimal."""
+    samples: Mapping[str, str]
+    """The beginning of the first long frame of each kind, in hexadecimal."""
     missed: int
     """Frames that came too fast for the eavesdropper."""
 

@@ -2,8 +2,9 @@
 
 Usage: eavesdrop.py DEVICE [STRING ...]
 
-Goes on until SIGINT, then prints one JSON object: packets by kind, how often each string was seen, the first
-packets of each kind in hexadecimal, and how many frames the kernel could not hand over in time.
+Goes on until SIGINT, then prints one JSON object: packets by kind, how often each string was seen, the
+beginning of the first long packet of each kind in hexadecimal, and how many frames the kernel could not hand
+over in time.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ ETH_P_ALL = 3
 SO_RCVBUFFORCE = 33
 SOL_PACKET = 263
 PACKET_STATISTICS = 6
-SAMPLES = 3
+SAMPLE_OCTETS = 150
 NON_ESP_MARKER = bytes(4)
 TRANSPORTS = {1: "ICMP", 6: "TCP", 17: "UDP", 50: "ESP", 51: "AH", 58: "ICMPv6"}
 
@@ -64,7 +65,7 @@ class Eavesdropper:
     def __init__(self, needles: list[str]) -> None:
         self.kinds: Counter[str] = Counter()
         self.octets: Counter[str] = Counter()
-        self.samples: dict[str, list[str]] = {}
+        self.samples: dict[str, str] = {}
         self.seen = dict.fromkeys(needles, 0)
         self._needles = [(needle, needle.encode()) for needle in needles]
 
@@ -73,9 +74,8 @@ class Eavesdropper:
         kind = kind_of(frame)
         self.kinds[kind] += 1
         self.octets[kind] += len(frame)
-        samples = self.samples.setdefault(kind, [])
-        if len(samples) < SAMPLES:
-            samples.append(frame[:160].hex())
+        if len(frame) >= SAMPLE_OCTETS and kind not in self.samples:
+            self.samples[kind] = frame[:SAMPLE_OCTETS].hex()
         for needle, octets in self._needles:
             self.seen[needle] += frame.count(octets)
 
