@@ -19,9 +19,11 @@ from perilune.model.errors import ConfigError, LocalError
 from perilune.model.selector import TrafficSelector
 
 HERE = Place(None, 1)
-CONTROL = "".join(map(chr, [*range(0x20), 0x7F]))
+CONTROL = "".join(map(chr, [*range(0x20), *range(0x7F, 0xA0)]))
 NAMES = st.text(
-    st.characters(exclude_characters=CONTROL + '.,:{}="# ', exclude_categories=["Cs"]), min_size=1, max_size=8
+    st.characters(exclude_characters=CONTROL + '.,:{}="# ', exclude_categories=["C", "Z"]),
+    min_size=1,
+    max_size=8,
 )
 TEXTS = st.none() | st.text(
     st.characters(exclude_characters=CONTROL, exclude_categories=["Cs"])

@@ -45,6 +45,9 @@ class Token:
     text: str | None = field(default=None, repr=False)
 
 
+LONGEST_NAME = 255
+"""Characters of a key or of a section's name."""
+
 _MARKS = {
     "{": TokenType.OPEN,
     "}": TokenType.CLOSE,
@@ -60,7 +63,7 @@ _PATTERN_PART = re.compile(r'\\["#} ]|[^"#} \t\r\n]')
 _VALUE_WORD = re.compile(r'[^#}" \t\r\n]+')
 _STRING_TEXT = re.compile(r'[^\\"]+')
 _STRING_ESCAPES = {"n": "\n", "r": "\r", "t": "\t", "\n": ""}
-_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 
 
 def tokens(text: str) -> Iterator[Token]:
@@ -95,6 +98,8 @@ class _Lexer:
                 continue
             name = self._skip(_NAME)
             if name:
+                if len(name) > LONGEST_NAME or not name.isprintable():
+                    raise ConfigError(f"a name is at most {LONGEST_NAME} printable characters", line=line)
                 yield Token(TokenType.NAME, line, name)
                 continue
             if self._at == len(self._text):

@@ -115,7 +115,10 @@ class _Parser:
         if self._depth + len(self._open) > DEEPEST_SECTION:
             raise ConfigError(f"sections are nested deeper than {DEEPEST_SECTION}", line=name.line)
         section = self._open[-1].open(name.text or "", self._place(name))
-        section.references += [one for one in references if one.path not in _paths(section)]
+        known = {reference.path: reference for reference in section.references}
+        for reference in references:
+            known.setdefault(reference.path, reference)
+        section.references = list(known.values())
         self._open.append(section)
 
     def _include_here(self, token: Token) -> None:
@@ -151,7 +154,3 @@ class _Parser:
 
     def _place(self, token: Token) -> Place:
         return Place(self._file, token.line)
-
-
-def _paths(section: Section) -> set[tuple[str, ...]]:
-    return {reference.path for reference in section.references}
