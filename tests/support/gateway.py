@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from pathlib import Path as FilePath
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from lab.namespace import DEATH_WITH_US, Namespace
 from perilune.databases.changes import Change
@@ -23,6 +23,7 @@ from perilune.dataplane.stats import DataPlaneStats
 from perilune.model.address import Path
 from perilune.model.time import Instant
 
+E = TypeVar("E")
 TIMEOUT_S: Final = 10.0
 PROGRAM: Final = FilePath(__file__).with_name("gateway_process.py")
 
@@ -53,15 +54,16 @@ class Gateway:
         events: list[Event] = self._call("take_events")
         return events
 
-    def events_until(self, kind: type[Event], timeout_s: float = TIMEOUT_S) -> list[Event]:
-        """Return events up to one of a kind; the runtime's descriptor says when there are any."""
-        deadline, events = time.monotonic() + timeout_s, []
-        while not any(isinstance(event, kind) for event in events):
-            left = deadline - time.monotonic()
-            assert left > 0, f"no {kind.__name__} in {timeout_s:g} s, only {events}"
+    def wait_for(self, kind: type[E], timeout_s: float = TIMEOUT_S) -> E:
+        """Return the first event of a kind; the runtime's descriptor says when there are any."""
+        deadline, others = time.monotonic() + timeout_s, []
+        while (left := deadline - time.monotonic()) > 0:
             self._call("wait", left)
-            events += self.take_events()
-        return events
+            for event in self.take_events():
+                if isinstance(event, kind):
+                    return event
+                others.append(event)
+        raise AssertionError(f"no {kind.__name__} in {timeout_s:g} s, only {others}")
 
     def stats(self) -> DataPlaneStats:
         stats: DataPlaneStats = self._call("stats")
