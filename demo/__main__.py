@@ -42,6 +42,7 @@ def main(arguments: list[str] | None = None) -> int:
         stage.fail(str(error))
         return 3
     signal.signal(signal.SIGTERM, _end)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # also where a shell ignores it for us
     code = _perform(stage)
     if options.save and code == 0:
         save_picture(console, options.save)

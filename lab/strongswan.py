@@ -30,7 +30,6 @@ charon-systemd {{
     vici {{
       socket = unix://{socket}
     }}
-{plugin_settings}
   }}
   load_modular = yes
   install_virtual_ip = no
@@ -41,10 +40,9 @@ charon-systemd {{
     out {{
       path = {log}
       flush_line = yes
-      default = 1
-      ike = 2
-      cfg = 2
-      esp = 1
+      default = {quiet}
+      ike = {level}
+      cfg = {level}
     }}
   }}
 {settings}
@@ -79,7 +77,7 @@ class StrongSwan(IkeDaemon):
         directory: Its own.
         config: Text of its swanctl.conf.
         settings: Lines of strongswan.conf for the daemon, such as `cookie_threshold = 1`.
-        plugin_settings: Lines of strongswan.conf for its plugins.
+        filelog_level: How much it logs about IKE and its configuration, -1 to 4.
 
     Raises:
         MissingProgramError: A part of strongSwan is not installed.
@@ -93,7 +91,7 @@ class StrongSwan(IkeDaemon):
         directory: Path,
         config: str,
         settings: str = "",
-        plugin_settings: str = "",
+        filelog_level: int = 2,
     ) -> None:
         require_strongswan()
         super().__init__(namespace, directory)
@@ -109,7 +107,8 @@ class StrongSwan(IkeDaemon):
                 socket=self.socket_path,
                 log=self._log_path,
                 settings=settings,
-                plugin_settings=plugin_settings,
+                level=filelog_level,
+                quiet=min(filelog_level, 1),
             )
         )
 

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from lab.errors import LabError
+from lab.process import until
 from perilune.agent.vici.packet import Framer, Packet, PacketType
 
 Message = Mapping[str, Any]
@@ -72,7 +73,7 @@ class Control:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._socket.settimeout(timeout_s)
         try:
-            self._socket.connect(str(socket_path))
+            until(lambda: self._connects(socket_path), timeout_s, "room in the queue of the control socket")
         except OSError as error:
             self._socket.close()
             raise LabError(f"{socket_path}: {error.strerror}") from error
@@ -126,6 +127,13 @@ class Control:
         for message in self.stream("list-sas", "list-sa")[0]:
             found += [IkeSa(name, fields["state"], fields) for name, fields in message.items()]
         return found
+
+    def _connects(self, socket_path: Path) -> bool:
+        try:
+            self._socket.connect(str(socket_path))
+        except BlockingIOError:  # the queue of connections is full
+            return False
+        return True
 
     def _send(self, packet: Packet) -> None:
         self._socket.sendall(packet.encode())

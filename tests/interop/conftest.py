@@ -95,11 +95,9 @@ class Bench:
             return Perilune(namespace, where, text)
         return StrongSwan(namespace, where, text.split("daemon {")[0], IMPATIENT)
 
-    def theirs(
-        self, namespace: Namespace, config: Path, settings: str = "", plugin_settings: str = ""
-    ) -> StrongSwan:
+    def theirs(self, namespace: Namespace, config: Path, settings: str = "") -> StrongSwan:
         where = self.directory / f"theirs-{namespace.name}"
-        return StrongSwan(namespace, where, config.read_text(), settings, plugin_settings)
+        return StrongSwan(namespace, where, config.read_text(), settings)
 
     @contextmanager
     def gateways(self, sites: Sites, ours: IkeDaemon, theirs: IkeDaemon) -> Iterator[Gateways]:
