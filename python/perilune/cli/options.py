@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path as FilePath
 from typing import Any, TypeVar
@@ -13,8 +14,32 @@ from perilune.cli.exit_codes import ExitCode
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
+LONGEST_WAIT_S = 86400
 CONFIG_FILE = click.Path(exists=True, dir_okay=False, readable=True, path_type=FilePath)
-SECONDS = click.FloatRange(min=0, min_open=True, max=86400)
+
+
+class _Seconds(click.ParamType):
+    """A length of time that can be waited for."""
+
+    name = "seconds"
+
+    def convert(
+        self,
+        value: Any,  # noqa: ANN401 - as click declares it
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> float:
+        """Return the number; `nan` and `inf` are none."""
+        try:
+            seconds = float(value)
+        except ValueError:
+            seconds = math.nan
+        if not 0 < seconds <= LONGEST_WAIT_S:
+            self.fail(f"'{value}' is no number of seconds above 0 and up to {LONGEST_WAIT_S}", param, ctx)
+        return seconds
+
+
+SECONDS = _Seconds()
 
 
 def uri_option(command: Command) -> Command:

@@ -122,29 +122,33 @@ class Driver:
         self.endpoint.handle_timeout(self._clock.now())
         self.drain()
 
-    def _take(self, event: Event, now: Instant) -> None:  # a table of what goes where
+    def _take(self, event: Event, now: Instant) -> None:
         match event:
-            case IkeDatagram(path, data, _encapsulated):
+            case IkeDatagram(path=path, data=data):
                 self.endpoint.receive_datagram(data, path, now)
-            case SoftExpire(direction, spi, limit):
-                _DATA_PLANE_LOG.debug("soft limit of %s for %s", limit.value, format_spi(spi))
-                self.endpoint.expire(spi, direction, False, now)
-            case HardExpire(direction, spi, limit):
-                _DATA_PLANE_LOG.warning("hard limit of %s for %s", limit.value, format_spi(spi))
-                self.endpoint.expire(spi, direction, True, now)
-            case SequenceExhausted(spi):
-                _DATA_PLANE_LOG.warning("sequence numbers of %s are used up", format_spi(spi))
-                self.endpoint.expire(spi, Direction.OUTBOUND, True, now)
-            case PeerMoved(spi, _old, new):
+            case SoftExpire() | HardExpire() | SequenceExhausted():
+                self._expire(event, now)
+            case PeerMoved(spi=spi, new=new):
                 self.endpoint.peer_moved(spi, new, now)
             case Acquire():
                 self._observer.on_acquire(event)
-            case UnknownSpi(spi, path):
-                _DATA_PLANE_LOG.info("no SA %s, which %s sent with", format_spi(spi), path.remote)
+            case UnknownSpi(spi=spi, remote=remote):
+                _DATA_PLANE_LOG.info("%s sent with the SPI %s of no SA", remote, format_spi(spi))
             case Audit():
-                _DATA_PLANE_LOG.warning("%s", _audit_text(event))
+                _DATA_PLANE_LOG.warning("%s", audit_text(event))
             case DeviceLost():
                 self._observer.on_device_lost(event)
+
+    def _expire(self, event: SoftExpire | HardExpire | SequenceExhausted, now: Instant) -> None:
+        spi = format_spi(event.spi)
+        if isinstance(event, SequenceExhausted):
+            _DATA_PLANE_LOG.warning("the sequence numbers of %s are used up", spi)
+            self.endpoint.expire(event.spi, Direction.OUTBOUND, hard=True, now=now)
+            return
+        is_hard = isinstance(event, HardExpire)
+        level, kind = (logging.WARNING, "hard") if is_hard else (logging.DEBUG, "soft")
+        _DATA_PLANE_LOG.log(level, "%s reached its %s limit of %s", spi, kind, event.limit.value)
+        self.endpoint.expire(event.spi, event.direction, hard=is_hard, now=now)
 
     def _apply(self, changes: list[Change]) -> None:
         if not changes:
@@ -198,15 +202,13 @@ class Driver:
             self._timer = self._loop.call_later(max(wait, 0.0), self._on_timer)
 
 
-def _audit_text(event: Audit) -> str:
-    """Return what RFC 4301 and RFC 4303 want in the audit log."""
-    parts = [event.reason]
+def audit_text(event: Audit) -> str:
+    """Return what RFC 4301 and RFC 4303 want in the audit log, except the time, which the log has."""
+    parts = [event.reason, f"from {event.source} to {event.destination}"]
     if event.spi is not None:
         parts.append(f"SPI {format_spi(event.spi)}")
-    if event.source is not None and event.destination is not None:
-        parts.append(f"from {event.source} to {event.destination}")
     if event.sequence is not None:
         parts.append(f"sequence number {event.sequence}")
     if event.flow_label is not None:
-        parts.append(f"flow {event.flow_label:#x}")
+        parts.append(f"flow label {event.flow_label:#x}")
     return "audit: " + ", ".join(parts)

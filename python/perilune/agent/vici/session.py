@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Set
 
 from perilune.agent.vici.codec import Node, Tree
 from perilune.agent.vici.packet import Framer, Packet, PacketType
-from perilune.model.errors import DecodeError, LocalError
+from perilune.model.errors import DecodeError, IpsecError
 
 MOST_QUEUED_REQUESTS = 64
 """Requests that may wait for the one under way; a client that sends more is sent away."""
@@ -48,7 +48,7 @@ class Call:
 
 
 Handler = Callable[[Call], None]
-"""Carries out a command. A `LocalError` that it raises becomes its response."""
+"""Carries out a command. An `IpsecError` that it raises becomes its response."""
 
 
 class Session:
@@ -147,7 +147,7 @@ class Session:
         call = Call(self, dict(packet.message))  # type: ignore[arg-type]  # decoded messages are trees
         try:
             handler(call)
-        except LocalError as error:
+        except IpsecError as error:
             call.refuse(str(error))
 
     def _send(self, packet: Packet) -> None:

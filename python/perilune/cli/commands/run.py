@@ -11,7 +11,6 @@ from perilune.cli.client import socket_path
 from perilune.cli.options import CONFIG_FILE
 from perilune.config.load import load
 from perilune.config.settings import LogLevel, Settings
-from perilune.daemon.main import run_daemon
 
 
 @click.command()
@@ -32,6 +31,7 @@ from perilune.daemon.main import run_daemon
 )
 def run(config: FilePath, uri: str | None, log_level: str | None, key_log: FilePath | None) -> None:
     """Carry traffic as FILE says, until SIGTERM or SIGINT; SIGHUP reads FILE again."""
+    from perilune.daemon.main import run_daemon  # noqa: PLC0415 - the other commands start without the engine
 
     def read_settings() -> Settings:
         settings = load(config)

@@ -20,7 +20,7 @@ _trees = st.recursive(
 
 
 # The example of strongSwan's description of the protocol.
-EXAMPLE = {
+EXAMPLE: Tree = {
     "key1": "value1",
     "section1": {"sub-section": {"key2": "value2"}, "list1": ["item1", "item2"]},
 }
