@@ -15,7 +15,7 @@ from perilune.model.address import IKE_PORT, IpAddress
 from perilune.model.identity import Identity
 from perilune.model.proposal import Proposal
 from perilune.model.secret import Secret
-from perilune.model.selector import TrafficSelector
+from perilune.model.selector import LAST_PORT, TrafficSelector, layer_text
 from perilune.model.time import ZERO, Duration
 
 
@@ -56,7 +56,10 @@ class DynamicSelector:
 
     protocol: int = 0
     first_port: int = 0
-    last_port: int = 65535
+    last_port: int = LAST_PORT
+
+    def __str__(self) -> str:
+        return "dynamic" + layer_text(self.protocol, self.first_port, self.last_port)
 
 
 ChildSelector = TrafficSelector | DynamicSelector

@@ -52,10 +52,16 @@ class Identity:
             case IdType.ID_IPV6_ADDR if len(self.data) == 16:
                 return str(IPv6Address(self.data))
             case IdType.ID_FQDN | IdType.ID_RFC822_ADDR:
-                return self.data.decode("utf-8", "backslashreplace")
+                return _printable(self.data)
             case IdType.ID_KEY_ID:
                 return f"keyid:0x{self.data.hex()}"
         return f"id type {self.type}:0x{self.data.hex()}"
+
+
+def _printable(data: bytes) -> str:
+    """Return a peer's octets as one line that no terminal acts upon."""
+    text = data.decode("utf-8", "backslashreplace")
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def _address(text: str, version: int) -> Identity:

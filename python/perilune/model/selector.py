@@ -103,24 +103,26 @@ class TrafficSelector:
     def __str__(self) -> str:
         networks = self.networks
         text = str(networks[0]) if len(networks) == 1 else f"{self.first_address}-{self.last_address}"
-        if self.protocol == ANY_PROTOCOL and (self.first_port, self.last_port) == (0, LAST_PORT):
-            return text
-        return f"{text}[{self._protocol_text()}/{self._port_text()}]"
-
-    def _protocol_text(self) -> str:
-        return _PROTOCOL_NAMES.get(self.protocol, str(self.protocol)) if self.protocol else "any"
-
-    def _port_text(self) -> str:
-        if self.is_opaque:
-            return "opaque"
-        if (self.first_port, self.last_port) == (0, LAST_PORT):
-            return "any"
-        if self.first_port == self.last_port:
-            return str(self.first_port)
-        return f"{self.first_port}-{self.last_port}"
+        return text + layer_text(self.protocol, self.first_port, self.last_port)
 
 
 _PROTOCOL_NAMES = {1: "icmp", 6: "tcp", 17: "udp", 58: "ipv6-icmp", 132: "sctp"}
+
+
+def layer_text(protocol: int, first_port: int, last_port: int) -> str:
+    """Return protocol and ports as swanctl.conf writes them, `[tcp/80]`, or nothing where all are any."""
+    if protocol == ANY_PROTOCOL and (first_port, last_port) == (0, LAST_PORT):
+        return ""
+    name = _PROTOCOL_NAMES.get(protocol, str(protocol)) if protocol else "any"
+    return f"[{name}/{_port_text(first_port, last_port)}]"
+
+
+def _port_text(first: int, last: int) -> str:
+    if (first, last) == (LAST_PORT, 0):
+        return "opaque"
+    if (first, last) == (0, LAST_PORT):
+        return "any"
+    return str(first) if first == last else f"{first}-{last}"
 
 
 def _narrower(one: int, other: int) -> int | None:
