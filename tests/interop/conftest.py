@@ -30,6 +30,10 @@ IMPATIENT = "retransmit_timeout = 0.5\nretransmit_base = 1.5\nretransmit_tries =
 """Settings of a strongSwan that soon gives up, and has something to say."""
 
 
+CASES: dict[str, tuple[str, str]] = {}
+"""Scenario and sentence of each test, for the table."""
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--peer-alone",
@@ -115,7 +119,7 @@ class Bench:
 @pytest.fixture(scope="module")
 def bench(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Bench:
     # the control socket's path must stay below 108 octets
-    return Bench(tmp_path_factory.mktemp("interop"), request.config.getoption("--peer-alone"))
+    return Bench(tmp_path_factory.mktemp("interop"), request.config.getoption("--peer-alone", default=False))
 
 
 @pytest.hookimpl(wrapper=True)
@@ -128,7 +132,7 @@ def pytest_runtest_makereport(
         for path in sorted(bench.directory.glob("*/*log")):
             item.add_report_section("call", f"{path.parent.name}/{path.name}", path.read_text()[-6000:])
     report = yield
-    report.case = case_of(item)
+    CASES[report.nodeid] = case_of(item)
     return report
 
 
@@ -145,8 +149,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     rows = []
     for outcome in ("passed", "failed", "skipped", "error"):
         for report in terminalreporter.stats.get(outcome, []):
-            if hasattr(report, "case") and (report.when == "call" or outcome != "passed"):
-                rows.append((*report.case, outcome, report))
+            if report.nodeid in CASES and (report.when == "call" or outcome != "passed"):
+                rows.append((*CASES[report.nodeid], outcome, report))
     if not rows:
         return
     table = Table(title="interoperability with strongSwan 5.9", title_justify="left")
