@@ -55,7 +55,7 @@ drop_reasons! {
     LifetimeExpired => "lifetime_expired", "hard lifetime of the SA reached", false;
     /// Next header is neither IPv4 nor IPv6 nor a dummy.
     NextHeaderUnknown => "next_header_unknown", "next header not possible in tunnel mode", false;
-    /// No SPD entry matches, so the packet is discarded (RFC 4301, section 5.1).
+    /// No SPD entry matches, so the packet is discarded (RFC 4301, section 5).
     NoPolicy => "no_policy", "no SPD entry matches", true;
     /// The policy wants protection, there is no SA, and packets are not held.
     NoSa => "no_sa", "no SA yet", true;

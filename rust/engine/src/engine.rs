@@ -233,6 +233,11 @@ impl Engine {
         self.readiness.load(Ordering::Acquire)
     }
 
+    /// Which tables are the ones of now.
+    pub(crate) fn generation(&self) -> u64 {
+        self.tables.load().generation
+    }
+
     fn say_soft(&self, sa: &SaCommon, limit: Limit) {
         let is_by_time = limit == Limit::Time;
         if sa.is_ended() || (is_by_time && !sa.lifetime.say_soft()) {

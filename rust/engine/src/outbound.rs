@@ -125,32 +125,71 @@ impl Engine {
             was_held,
             now,
         };
+        // An SA that another thread ends while we look is not in the tables of a second look.
+        for is_known in [true, false] {
+            if let Some(flow) = self.route(worker, &outgoing, is_known, out) {
+                return flow;
+            }
+        }
+        self.drop_rest(&outgoing, from, DropReason::LifetimeExpired, None)
+    }
+
+    /// Send a frame where policy says.
+    ///
+    /// `is_known` lets the flow cache answer.
+    ///
+    /// Returns:
+    /// `None` when the SA has ended in the meantime and another look is needed.
+    #[inline]
+    fn route(
+        &self,
+        worker: &mut OutboundWorker,
+        outgoing: &Outgoing<'_>,
+        is_known: bool,
+        out: &mut SealedBatch,
+    ) -> Option<Flow> {
         let readiness = self.readiness();
         let tables = worker.tables.load();
         let epoch = Epoch {
             generation: tables.generation,
             readiness,
         };
-        let flow = &packet.ip().flow;
-        let verdict = worker.flows.get(flow, epoch, || classify(tables, flow));
+        let flow = &outgoing.packet.ip().flow;
+        let find = || classify(tables, flow);
+        let verdict = if is_known {
+            worker.flows.get(flow, epoch, find)
+        } else {
+            find()
+        };
         let Some(policy) = verdict.policy.and_then(|place| tables.spd.entry(place)) else {
-            return self.drop_rest(&outgoing, from, DropReason::NoPolicy, None);
+            return Some(self.drop_rest(outgoing, outgoing.from, DropReason::NoPolicy, None));
         };
         match (
             policy.config.action,
             verdict.sa.and_then(|place| policy.sas.get(place)),
         ) {
-            (Action::Bypass, _) => bypass(policy, &outgoing, out),
+            (Action::Bypass, _) => Some(bypass(policy, outgoing, out)),
             (Action::Discard, _) => {
-                self.drop_rest(&outgoing, from, DropReason::PolicyDiscard, None)
+                Some(self.drop_rest(outgoing, outgoing.from, DropReason::PolicyDiscard, None))
             }
-            (Action::Protect, Some(sa)) => self.protect(policy, sa, &outgoing, out),
-            (Action::Protect, None) => self.wait_for_sa(policy, &outgoing),
+            (Action::Protect, Some(entry)) => {
+                let is_usable = self.is_usable(&entry.sa, outgoing.now);
+                is_usable.then(|| self.protect(policy, entry, outgoing, out))
+            }
+            (Action::Protect, None) => Some(self.wait_for_sa(policy, outgoing, tables.generation)),
         }
     }
 
+    #[inline]
+    fn is_usable(&self, sa: &OutboundSa, now: Instant) -> bool {
+        if sa.common.lifetime.is_over(now) {
+            self.end_lifetime(&sa.common, Limit::Time);
+        }
+        !sa.common.is_ended()
+    }
+
     /// Keep or drop a packet that has no SA, and ask for one.
-    fn wait_for_sa(&self, policy: &SpdEntry, outgoing: &Outgoing<'_>) -> Flow {
+    fn wait_for_sa(&self, policy: &SpdEntry, outgoing: &Outgoing<'_>, generation: u64) -> Flow {
         let id = policy.config.id;
         if self.hold.ask(id, outgoing.now) && !outgoing.was_held {
             self.events.push(Event::Acquire {
@@ -163,6 +202,10 @@ impl Engine {
         }
         let overflow = self.hold.keep(id, outgoing.frame);
         self.drops.add(DropReason::HoldOverflow, overflow);
+        // An SA that came between the look and the hold has released its packets already.
+        if self.generation() != generation {
+            self.hold.release(id);
+        }
         Flow::Continue(())
     }
 
@@ -175,10 +218,6 @@ impl Engine {
         out: &mut SealedBatch,
     ) -> Flow {
         let (sa, packet, from) = (&entry.sa, &outgoing.packet, outgoing.from);
-        if sa.common.is_ended() || sa.common.lifetime.is_over(outgoing.now) {
-            self.end_lifetime(&sa.common, Limit::Time);
-            return self.drop_rest(outgoing, from, DropReason::LifetimeExpired, Some(sa));
-        }
         let left = packet.count().saturating_sub(from);
         let largest = sa.common.transform.layout().packet(packet.octets(from));
         if largest > MAX_RUN_OCTETS {
@@ -359,4 +398,136 @@ fn write_trailer(place: &mut [u8], is_ipv6: bool) -> Option<()> {
 #[inline]
 fn long(value: usize) -> u64 {
     u64::try_from(value).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::change::{Change, Direction, Lifetimes, PolicyConfig, PolicyId, SaConfig};
+    use crate::path::{Encapsulation, Path};
+    use crate::selector::{Ports, SelectorPair, TrafficSelector};
+    use crate::suite::{Keys, Suite};
+
+    const NOW: Instant = Instant(7);
+    const POLICY: PolicyId = PolicyId(1);
+
+    fn everything() -> SelectorPair {
+        let all = "0.0.0.0".parse().unwrap()..="255.255.255.255".parse().unwrap();
+        let all = vec![TrafficSelector::new(all, 0, Ports::Any).unwrap()];
+        SelectorPair {
+            local: all.clone(),
+            remote: all,
+        }
+    }
+
+    fn add_sa(engine: &Engine) {
+        let address = "192.0.2.1:4500".parse().unwrap();
+        let sa = SaConfig {
+            spi: 0x1000,
+            direction: Direction::Outbound,
+            policy: POLICY,
+            peer_spi: 0x2000,
+            path: Path {
+                local: address,
+                remote: address,
+            },
+            encapsulation: Encapsulation::Udp,
+            suite: Suite::ChaCha20Poly1305,
+            keys: Keys::new(vec![1; 36], vec![]),
+            esn: false,
+            replay_window: 0,
+            selectors: everything(),
+            lifetimes: Lifetimes::default(),
+            ready_after: None,
+        };
+        engine.apply(&[Change::AddSa(Box::new(sa))], NOW).unwrap();
+    }
+
+    fn engine() -> Engine {
+        let engine = Engine::new();
+        let (action, selectors) = (Action::Protect, everything());
+        let policy = PolicyConfig {
+            id: POLICY,
+            priority: 0,
+            action,
+            selectors,
+            hold: true,
+        };
+        engine.apply(&[Change::AddPolicy(policy)], NOW).unwrap();
+        engine
+    }
+
+    fn frame() -> Vec<u8> {
+        let packet = [
+            0x45, 0, 0, 20, 0, 0, 0, 0, 64, 47, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2,
+        ];
+        [[0; 10].as_slice(), &packet].concat()
+    }
+
+    //= https://www.rfc-editor.org/rfc/rfc4303#section-3.3.3
+    //= type=test
+    //# the sender MUST NOT send a packet on an SA if doing so would cause the sequence number
+    //# to cycle.
+    #[test]
+    fn the_last_sequence_number_ends_the_sa() {
+        let engine = engine();
+        add_sa(&engine);
+        let mut worker = engine.outbound_worker();
+        let mut out = SealedBatch::with_capacity(0);
+        let tables = worker.tables.load();
+        tables.spd.entry(0).unwrap().sas[0]
+            .sa
+            .sequence
+            .skip_to(u64::from(u32::MAX) - 1);
+        assert_eq!(
+            engine.seal(&mut worker, &frame(), NOW, &mut out),
+            Progress::Done
+        );
+        assert_eq!(out.runs().len(), 1);
+        let exhausted = Event::SequenceExhausted {
+            spi: 0x1000,
+            peer_spi: 0x2000,
+            policy: POLICY,
+        };
+        assert_eq!(engine.take_events(9), [exhausted]);
+        out.clear();
+        assert_eq!(
+            engine.seal(&mut worker, &frame(), NOW, &mut out),
+            Progress::Done
+        );
+        assert!(out.is_empty());
+        assert!(matches!(
+            engine.take_events(9)[..],
+            [Event::Acquire { policy: POLICY, .. }]
+        ));
+    }
+
+    #[test]
+    fn an_sa_that_comes_while_a_packet_is_put_on_hold_frees_it() {
+        let engine = engine();
+        let frame = frame();
+        let packet = Superpacket::parse(&frame).unwrap();
+        let outgoing = Outgoing {
+            frame: &frame,
+            packet,
+            from: 0,
+            was_held: false,
+            now: NOW,
+        };
+        let mut worker = engine.outbound_worker();
+        let before = Tables::clone(worker.tables.load());
+        add_sa(&engine);
+        let policy = before.spd.entry(0).unwrap();
+        assert_eq!(
+            engine.wait_for_sa(policy, &outgoing, before.generation),
+            Flow::Continue(())
+        );
+        assert!(engine.has_released());
+        let mut out = SealedBatch::with_capacity(0);
+        assert_eq!(
+            engine.release_held(&mut worker, NOW, &mut out),
+            Progress::Done
+        );
+        assert_eq!(out.runs().len(), 1);
+    }
 }
