@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from pathlib import Path as FilePath
 from typing import Any, TypeVar
@@ -18,28 +17,11 @@ LONGEST_WAIT_S = 86400
 CONFIG_FILE = click.Path(exists=True, dir_okay=False, readable=True, path_type=FilePath)
 
 
-class _Seconds(click.ParamType):
-    """A length of time that can be waited for."""
-
-    name = "seconds"
-
-    def convert(
-        self,
-        value: Any,  # noqa: ANN401 - as click declares it
-        param: click.Parameter | None,
-        ctx: click.Context | None,
-    ) -> float:
-        """Return the number; `nan` and `inf` are none."""
-        try:
-            seconds = float(value)
-        except ValueError:
-            seconds = math.nan
-        if not 0 < seconds <= LONGEST_WAIT_S:
-            self.fail(f"'{value}' is no number of seconds above 0 and up to {LONGEST_WAIT_S}", param, ctx)
-        return seconds
-
-
-SECONDS = _Seconds()
+def _waitable(_context: click.Context, _option: click.Parameter, seconds: float) -> float:
+    """Return the number; `nan` and `inf` are none."""
+    if not 0 < seconds <= LONGEST_WAIT_S:
+        raise click.BadParameter(f"{seconds:g} is no number of seconds above 0 and up to {LONGEST_WAIT_S}")
+    return seconds
 
 
 def uri_option(command: Command) -> Command:
@@ -59,7 +41,8 @@ def timeout_option(command: Command) -> Command:
     """Add `--timeout`."""
     return click.option(
         "--timeout",
-        type=SECONDS,
+        type=float,
+        callback=_waitable,
         default=60.0,
         show_default=True,
         metavar="SECONDS",

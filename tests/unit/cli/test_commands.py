@@ -127,7 +127,7 @@ def test_something_else_that_listens(run: Run, tmp_path: Path) -> None:
         (("initiate", "--child", "nte"), 1, "there is no child 'nte'"),
         (("initiate", "--child", "net", "--ike", "road"), 1, "of connection 'road'"),
         (("initiate", "--child", "net", "--timeout", "-1"), 2, "is no number of seconds"),
-        (("initiate", "--child", "net", "--timeout", "soon"), 2, "is no number of seconds"),
+        (("initiate", "--child", "net", "--timeout", "soon"), 2, "not a valid float"),
         (("initiate", "--child", "net", "--timeout", "nan"), 2, "is no number of seconds"),
         (("terminate",), 2, "which SAs"),
         (("terminate", "--ike-id", "one"), 2, "not a valid integer"),
