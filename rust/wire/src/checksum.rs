@@ -15,8 +15,12 @@ impl Sum {
     #[must_use]
     pub fn with(self, octets: &[u8]) -> Self {
         let (strides, rest) = octets.as_chunks::<STRIDE>();
-        let bulk = strides.iter().fold([0; STRIDE / 4], add_stride);
-        self.with_bulk(bulk).add_rest(rest)
+        let bulk = if strides.is_empty() {
+            0
+        } else {
+            sum_strides(strides)
+        };
+        Self(self.0.wrapping_add(bulk)).add_rest(rest)
     }
 
     /// Add one 16-bit field, given as a number.
@@ -39,21 +43,17 @@ impl Sum {
         )
     }
 
-    /// Copy a piece of the packet and add it. The shorter slice tells how much.
+    /// Copy a piece of the packet and add it; both slices have the same length.
     #[inline]
     #[must_use]
     pub fn copy(self, from: &[u8], to: &mut [u8]) -> Self {
         let (strides, rest) = from.as_chunks::<STRIDE>();
         let (to_strides, to_rest) = to.as_chunks_mut::<STRIDE>();
-        let mut bulk = [0; STRIDE / 4];
-        for (stride, to) in strides.iter().zip(to_strides) {
-            *to = *stride;
-            bulk = add_stride(bulk, stride);
-        }
+        let bulk = copy_strides(strides, to_strides);
         for (octet, to) in rest.iter().zip(to_rest) {
             *to = *octet;
         }
-        self.with_bulk(bulk).add_rest(rest)
+        Self(self.0.wrapping_add(bulk)).add_rest(rest)
     }
 
     /// Fold to 16 bits without complementing, as octets of a packet.
@@ -90,17 +90,13 @@ impl Sum {
     }
 
     #[inline]
-    fn with_bulk(self, bulk: [u64; STRIDE / 4]) -> Self {
-        Self(
-            bulk.iter()
-                .fold(self.0, |sum, part| sum.wrapping_add(*part)),
-        )
-    }
-
-    #[inline]
     fn add_rest(self, rest: &[u8]) -> Self {
+        let (words, rest) = rest.as_chunks::<4>();
+        let sum = words.iter().fold(self.0, |sum, word| {
+            sum.wrapping_add(u64::from(u32::from_ne_bytes(*word)))
+        });
         let (pairs, odd) = rest.as_chunks::<2>();
-        let sum = pairs.iter().fold(self.0, |sum, pair| {
+        let sum = pairs.iter().fold(sum, |sum, pair| {
             sum.wrapping_add(u64::from(u16::from_ne_bytes(*pair)))
         });
         match odd {
@@ -108,6 +104,24 @@ impl Sum {
             _ => Self(sum),
         }
     }
+}
+
+/// Kept out of line, as is [`copy_strides`]: in the middle of a caller's code the sums would not
+/// stay in registers.
+#[inline(never)]
+fn sum_strides(strides: &[[u8; STRIDE]]) -> u64 {
+    let bulk = strides.iter().fold([0; STRIDE / 4], add_stride);
+    bulk.iter().fold(0, |sum, part| sum.wrapping_add(*part))
+}
+
+#[inline(never)]
+fn copy_strides(strides: &[[u8; STRIDE]], to: &mut [[u8; STRIDE]]) -> u64 {
+    let mut bulk = [0; STRIDE / 4];
+    for (stride, to) in strides.iter().zip(to) {
+        *to = *stride;
+        bulk = add_stride(bulk, stride);
+    }
+    bulk.iter().fold(0, |sum, part| sum.wrapping_add(*part))
 }
 
 #[inline]
