@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
+from typing import Any
 
 from perilune.agent.node import NodeFacts
 from perilune.config.settings import DaemonSettings, Settings
@@ -97,6 +98,7 @@ class Daemon(Observer):
             LocalError: Another daemon listens on the control socket.
             ResourceError: The system refused a device, a route or a socket.
         """
+        asyncio.get_running_loop().set_exception_handler(_log_unexpected)
         async with AsyncExitStack() as stack:
             stack.callback(self._data_plane.close)
             stack.push_async_callback(self._routes.close)
@@ -190,6 +192,11 @@ class Daemon(Observer):
                     await self._farewell.wait()
             except TimeoutError:
                 _LOG.warning("some peers did not answer that their SAs are deleted")
+
+
+def _log_unexpected(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Log what no part of the daemon expected; the rest of it goes on."""
+    _LOG.error("unexpected: %s", context.get("message"), exc_info=context.get("exception"))
 
 
 def endpoint_settings(daemon: DaemonSettings) -> EndpointSettings:
