@@ -58,7 +58,7 @@ bench: build ## one table: a bare cable, us, strongSwan, wireguard-go
 	$(PYTHON) -m benchmarks
 
 fuzz: build ## the property tests, far longer and with new seeds
-	PROPTEST_CASES=20000 cargo nextest run --locked --release --workspace --exclude perilune-py -E 'test(prop)'
+	PROPTEST_CASES=5000 cargo nextest run --locked --release --workspace --exclude perilune-py -E 'test(prop)'
 	$(PYTEST) tests/property --hypothesis-profile=fuzz --timeout=3600
 
 clean: ## remove everything that was built or fetched

@@ -9,6 +9,6 @@ settings.register_profile(
     "test", derandomize=True, deadline=None, max_examples=100, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.register_profile(
-    "fuzz", deadline=None, max_examples=50_000, suppress_health_check=[HealthCheck.too_slow], print_blob=True
+    "fuzz", deadline=None, max_examples=5_000, suppress_health_check=[HealthCheck.too_slow], print_blob=True
 )
 settings.load_profile("test")
