@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 use std::sync::{Arc, Mutex, Weak};
 
-use crate::sad::SaCommon;
+use crate::sa::SaCommon;
 use crate::time::Instant;
 
 /// What happens to the SA then.

@@ -16,7 +16,7 @@ use crate::hold::Hold;
 use crate::inbound::InboundWorker;
 use crate::lifetime::Charge;
 use crate::outbound::OutboundWorker;
-use crate::sad::SaCommon;
+use crate::sa::SaCommon;
 use crate::stats::{PolicyStats, Stats};
 use crate::tables::Tables;
 use crate::time::Instant;

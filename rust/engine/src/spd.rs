@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use perilune_wire::flow::FlowKey;
 
 use crate::change::{PolicyConfig, PolicyId};
-use crate::sad::{OutboundSa, SadEntry};
+use crate::sa::{OutboundSa, SadEntry};
 
 /// One entry with its SAs and counters.
 #[derive(Clone)]

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use crate::change::{Change, Direction, PolicyConfig, PolicyId, SaConfig, SaId};
 use crate::error::EngineError;
 use crate::path::{Encapsulation, Path};
-use crate::sad::{InboundSad, SaCommon, SadEntry};
+use crate::sa::{SaCommon, SadEntry};
+use crate::sad::InboundSad;
 use crate::spd::Spd;
 use crate::time::Instant;
 
@@ -109,11 +110,11 @@ impl Tables {
         let unknown = EngineError::UnknownPolicy(config.policy);
         let policy = self.spd.entry_mut(config.policy).ok_or(unknown)?;
         if config.direction == Direction::Inbound {
-            let entry = SadEntry::<crate::sad::InboundSa>::new(config, now)?;
+            let entry = SadEntry::<crate::sa::InboundSa>::new(config, now)?;
             effects.added.push(Arc::clone(&entry.sa.common));
             self.inbound.put(entry);
         } else {
-            let entry = SadEntry::<crate::sad::OutboundSa>::new(config, &self.inbound, now)?;
+            let entry = SadEntry::<crate::sa::OutboundSa>::new(config, &self.inbound, now)?;
             effects.added.push(Arc::clone(&entry.sa.common));
             policy.sas.push(Arc::new(entry));
         }

@@ -1,0 +1,150 @@
+//! Outbound ESP processing (RFC 4303, section 3.3): sequence numbers, tunnel mode encapsulation,
+//! padding and sealing, straight from the device's frame into the send buffer.
+
+use perilune_wire::esp::{EspHeader, NEXT_HEADER_IPV4, NEXT_HEADER_IPV6, TRAILER_OCTETS};
+use perilune_wire::segment::Superpacket;
+
+use crate::drop_reason::DropReason;
+use crate::engine::Engine;
+use crate::outbound::{Flow, Outgoing, long};
+use crate::sa::{OutboundSa, SadEntry};
+use crate::sealed_batch::{MAX_RUN_OCTETS, SealedBatch};
+use crate::spd::SpdEntry;
+use crate::transform::Sequence;
+
+impl Engine {
+    /// Send what fits into the batch through the SA.
+    pub(crate) fn protect(
+        &self,
+        policy: &SpdEntry,
+        entry: &SadEntry<OutboundSa>,
+        outgoing: &Outgoing<'_>,
+        out: &mut SealedBatch,
+    ) -> Flow {
+        let (sa, packet, from) = (&entry.sa, &outgoing.packet, outgoing.from);
+        let left = packet.count().saturating_sub(from);
+        let largest = sa.common.transform.layout().packet(packet.octets(from));
+        if largest > MAX_RUN_OCTETS {
+            return self.drop_rest(outgoing, from, DropReason::TooLarge, Some(sa));
+        }
+        let fit = left.min(out.free().checked_div(largest).unwrap_or(0));
+        if fit == 0 {
+            return Flow::Break(from);
+        }
+        let (first, granted) = sa.sequence.take(long(fit));
+        let granted_until = from.saturating_add(usize::try_from(granted).unwrap_or(fit));
+        let sent_until = self.seal_range(entry, outgoing, granted_until, first, out);
+        sa.common.touch(outgoing.now);
+        let octets: usize = (from..sent_until).map(|index| packet.octets(index)).sum();
+        policy
+            .counters
+            .add(long(sent_until.saturating_sub(from)), long(octets));
+        if sa.sequence.is_exhausted() {
+            self.end_sequence(&sa.common);
+        }
+        if sent_until < granted_until {
+            return self.drop_rest(outgoing, sent_until, DropReason::LifetimeExpired, Some(sa));
+        }
+        if granted < long(fit) {
+            return self.drop_rest(
+                outgoing,
+                sent_until,
+                DropReason::SequenceExhausted,
+                Some(sa),
+            );
+        }
+        if fit < left {
+            Flow::Break(sent_until)
+        } else {
+            Flow::Continue(())
+        }
+    }
+
+    /// Seal segments up to `until`, as many as the lifetime allows.
+    ///
+    /// Returns:
+    /// The first that was not.
+    fn seal_range(
+        &self,
+        entry: &SadEntry<OutboundSa>,
+        outgoing: &Outgoing<'_>,
+        until: usize,
+        first: u64,
+        out: &mut SealedBatch,
+    ) -> usize {
+        let (sa, packet) = (&entry.sa, &outgoing.packet);
+        let count = until.saturating_sub(outgoing.from);
+        let octets: usize = (outgoing.from..until)
+            .map(|index| packet.octets(index))
+            .sum();
+        let is_free = sa.common.lifetime.charge_many(long(count), long(octets));
+        for (number, index) in (first..).zip(outgoing.from..until) {
+            if !is_free && !self.charge(&sa.common, long(packet.octets(index))) {
+                return index;
+            }
+            let sealed = seal_segment(sa, packet, index, number, out);
+            match sealed {
+                Some(octets) => {
+                    let class = packet.ip().traffic_class;
+                    out.commit_esp(octets, &entry.path, entry.encapsulation, class);
+                }
+                None => self.drops.add(DropReason::TooLarge, 1),
+            }
+        }
+        until
+    }
+}
+
+/// Write one segment as an ESP packet into the free space.
+///
+/// Returns:
+/// Its length, or `None` when it was not possible, which lengths checked before rule out.
+#[inline]
+fn seal_segment(
+    sa: &OutboundSa,
+    packet: &Superpacket<'_>,
+    index: usize,
+    number: u64,
+    out: &mut SealedBatch,
+) -> Option<usize> {
+    let layout = sa.common.transform.layout();
+    let inner = packet.octets(index);
+    let octets = layout.packet(inner);
+    let place = out.space(octets)?;
+    let low = u32::try_from(number & 0xffff_ffff).ok()?;
+    let header = EspHeader {
+        spi: sa.common.spi,
+        sequence: low,
+    }
+    .to_octets();
+    place.get_mut(..header.len())?.copy_from_slice(&header);
+    let payload_end = layout.payload().checked_add(inner)?;
+    packet.write(index, place.get_mut(layout.payload()..payload_end)?);
+    let trailer_end = layout.payload().checked_add(layout.padded(inner))?;
+    let is_v6 = packet.ip().flow.is_ipv6();
+    write_trailer(place.get_mut(payload_end..trailer_end)?, is_v6)?;
+    sa.common.transform.seal(
+        place,
+        Sequence {
+            number,
+            esn: sa.common.esn,
+        },
+    )?;
+    Some(octets)
+}
+
+/// Padding 1, 2, 3, ..., its length, and what is inside (RFC 4303, sections 2.4 to 2.6).
+#[inline]
+fn write_trailer(place: &mut [u8], is_ipv6: bool) -> Option<()> {
+    let (padding, trailer) = place.split_last_chunk_mut::<TRAILER_OCTETS>()?;
+    for (octet, value) in padding.iter_mut().zip(1..) {
+        *octet = value;
+    }
+    let next_header = if is_ipv6 {
+        NEXT_HEADER_IPV6
+    } else {
+        NEXT_HEADER_IPV4
+    };
+    *trailer = [u8::try_from(padding.len()).ok()?, next_header];
+    Some(())
+}

@@ -1,0 +1,128 @@
+use super::*;
+use crate::change::{Change, Direction, Lifetimes, PolicyConfig, PolicyId, SaConfig};
+use crate::path::{Encapsulation, Path};
+use crate::selector::{Ports, SelectorPair, TrafficSelector};
+use crate::suite::{Keys, Suite};
+
+const NOW: Instant = Instant(7);
+const POLICY: PolicyId = PolicyId(1);
+
+fn everything() -> SelectorPair {
+    let all = "0.0.0.0".parse().unwrap()..="255.255.255.255".parse().unwrap();
+    let all = vec![TrafficSelector::new(all, 0, Ports::Any).unwrap()];
+    SelectorPair {
+        local: all.clone(),
+        remote: all,
+    }
+}
+
+fn add_sa(engine: &Engine) {
+    let address = "192.0.2.1:4500".parse().unwrap();
+    let sa = SaConfig {
+        spi: 0x1000,
+        direction: Direction::Outbound,
+        policy: POLICY,
+        peer_spi: 0x2000,
+        path: Path {
+            local: address,
+            remote: address,
+        },
+        encapsulation: Encapsulation::Udp,
+        suite: Suite::ChaCha20Poly1305,
+        keys: Keys::new(vec![1; 36], vec![]),
+        esn: false,
+        replay_window: 0,
+        selectors: everything(),
+        lifetimes: Lifetimes::default(),
+        ready_after: None,
+    };
+    engine.apply(&[Change::AddSa(Box::new(sa))], NOW).unwrap();
+}
+
+fn engine() -> Engine {
+    let engine = Engine::new();
+    let (action, selectors) = (Action::Protect, everything());
+    let policy = PolicyConfig {
+        id: POLICY,
+        priority: 0,
+        action,
+        selectors,
+        hold: true,
+    };
+    engine.apply(&[Change::AddPolicy(policy)], NOW).unwrap();
+    engine
+}
+
+fn frame() -> Vec<u8> {
+    let packet = [
+        0x45, 0, 0, 20, 0, 0, 0, 0, 64, 47, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2,
+    ];
+    [[0; 10].as_slice(), &packet].concat()
+}
+
+//= https://www.rfc-editor.org/rfc/rfc4303#section-3.3.3
+//= type=test
+//# the sender MUST NOT send a packet on an SA if doing so would cause the sequence number
+//# to cycle.
+#[test]
+fn the_last_sequence_number_ends_the_sa() {
+    let engine = engine();
+    add_sa(&engine);
+    let mut worker = engine.outbound_worker();
+    let mut out = SealedBatch::with_capacity(0);
+    let tables = worker.tables.load();
+    tables.spd.entry(0).unwrap().sas[0]
+        .sa
+        .sequence
+        .skip_to(u64::from(u32::MAX) - 1);
+    assert_eq!(
+        engine.seal(&mut worker, &frame(), NOW, &mut out),
+        Progress::Done
+    );
+    assert_eq!(out.runs().len(), 1);
+    let exhausted = Event::SequenceExhausted {
+        spi: 0x1000,
+        peer_spi: 0x2000,
+        policy: POLICY,
+    };
+    assert_eq!(engine.take_events(9), [exhausted]);
+    out.clear();
+    assert_eq!(
+        engine.seal(&mut worker, &frame(), NOW, &mut out),
+        Progress::Done
+    );
+    assert!(out.is_empty());
+    assert!(matches!(
+        engine.take_events(9)[..],
+        [Event::Acquire { policy: POLICY, .. }]
+    ));
+}
+
+#[test]
+fn an_sa_that_comes_while_a_packet_is_put_on_hold_frees_it() {
+    let engine = engine();
+    let frame = frame();
+    let packet = Superpacket::parse(&frame).unwrap();
+    let outgoing = Outgoing {
+        frame: &frame,
+        packet,
+        from: 0,
+        was_held: false,
+        now: NOW,
+    };
+    let mut worker = engine.outbound_worker();
+    let before = Tables::clone(worker.tables.load());
+    add_sa(&engine);
+    let policy = before.spd.entry(0).unwrap();
+    assert_eq!(
+        engine.wait_for_sa(policy, &outgoing, before.generation),
+        Flow::Continue(())
+    );
+    assert!(engine.has_released());
+    let mut out = SealedBatch::with_capacity(0);
+    assert_eq!(
+        engine.release_held(&mut worker, NOW, &mut out),
+        Progress::Done
+    );
+    assert_eq!(out.runs().len(), 1);
+}

@@ -1,0 +1,226 @@
+//! Security associations (RFC 4301, section 4.4.2.1).
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use crate::change::{Direction, PolicyId, SaConfig, SaId};
+use crate::error::EngineError;
+use crate::lifetime::Lifetime;
+use crate::path::{Encapsulation, Path};
+use crate::replay::ReplayWindow;
+use crate::sad::InboundSad;
+use crate::selector::SelectorPair;
+use crate::sequence::OutboundSequence;
+use crate::stats::SaStats;
+use crate::suite::Suite;
+use crate::time::Instant;
+use crate::transform::Transform;
+
+const LAST_RESERVED_SPI: u32 = 255;
+
+/// What both directions have.
+pub(crate) struct SaCommon {
+    pub(crate) spi: u32,
+    pub(crate) peer_spi: u32,
+    pub(crate) direction: Direction,
+    pub(crate) policy: PolicyId,
+    pub(crate) suite: Suite,
+    pub(crate) esn: bool,
+    pub(crate) selectors: SelectorPair,
+    pub(crate) transform: Transform,
+    pub(crate) lifetime: Lifetime,
+    ended: AtomicBool,
+    errors: AtomicU64,
+    last_used: AtomicU64,
+    added: Instant,
+}
+
+/// An SA from the peer to us.
+pub(crate) struct InboundSa {
+    pub(crate) common: Arc<SaCommon>,
+    pub(crate) replay: Mutex<ReplayWindow>,
+    pub(crate) replay_packets: u32,
+    /// Whether a packet has been verified on it.
+    pub(crate) verified: Arc<AtomicBool>,
+    /// Where the last `PeerMoved` said that the peer is.
+    pub(crate) reported: Mutex<Option<SocketAddr>>,
+}
+
+/// An SA from us to the peer.
+pub(crate) struct OutboundSa {
+    pub(crate) common: Arc<SaCommon>,
+    pub(crate) sequence: OutboundSequence,
+    waits_for: Option<Arc<AtomicBool>>,
+}
+
+/// An SA and where it goes now; a move makes a new entry around the same SA.
+pub(crate) struct SadEntry<T> {
+    pub(crate) sa: Arc<T>,
+    pub(crate) path: Path,
+    pub(crate) encapsulation: Encapsulation,
+}
+
+impl SaCommon {
+    fn new(config: &SaConfig, now: Instant) -> Result<Self, EngineError> {
+        if config.spi <= LAST_RESERVED_SPI {
+            return Err(EngineError::Spi(config.spi));
+        }
+        if !config.selectors.is_whole() {
+            return Err(EngineError::Selector);
+        }
+        Ok(Self {
+            spi: config.spi,
+            peer_spi: config.peer_spi,
+            direction: config.direction,
+            policy: config.policy,
+            suite: config.suite,
+            esn: config.esn,
+            selectors: config.selectors.clone(),
+            transform: Transform::new(config.suite, &config.keys)?,
+            lifetime: Lifetime::new(&config.lifetimes, now),
+            ended: AtomicBool::new(false),
+            errors: AtomicU64::new(0),
+            last_used: AtomicU64::new(u64::MAX),
+            added: now,
+        })
+    }
+
+    /// Whether it may not be used any more.
+    #[inline]
+    pub(crate) fn is_ended(&self) -> bool {
+        self.ended.load(Ordering::Relaxed)
+    }
+
+    /// Stop it.
+    ///
+    /// Returns:
+    /// Whether this call did it.
+    pub(crate) fn end(&self) -> bool {
+        !self.ended.swap(true, Ordering::Relaxed)
+    }
+
+    #[inline]
+    pub(crate) fn touch(&self, now: Instant) {
+        self.last_used.store(now.0, Ordering::Relaxed);
+    }
+
+    pub(crate) fn add_errors(&self, packets: u64) {
+        self.errors.fetch_add(packets, Ordering::Relaxed);
+    }
+
+    fn stats(&self, path: Path, encapsulation: Encapsulation) -> SaStats {
+        let last_used = self.last_used.load(Ordering::Relaxed);
+        SaStats {
+            spi: self.spi,
+            peer_spi: self.peer_spi,
+            direction: self.direction,
+            policy: self.policy,
+            path,
+            encapsulation,
+            suite: self.suite,
+            esn: self.esn,
+            packets: self.lifetime.packets(),
+            octets: self.lifetime.octets(),
+            errors: self.errors.load(Ordering::Relaxed),
+            sequence: 0,
+            replay_window: 0,
+            added: self.added,
+            last_used: (last_used != u64::MAX).then_some(Instant(last_used)),
+            expired: self.is_ended(),
+            ready: true,
+        }
+    }
+}
+
+impl OutboundSa {
+    /// Whether it may be chosen while there is another.
+    #[inline]
+    pub(crate) fn is_ready(&self) -> bool {
+        self.waits_for
+            .as_ref()
+            .is_none_or(|verified| verified.load(Ordering::Acquire))
+    }
+}
+
+impl<T> SadEntry<T> {
+    /// The same SA on another path.
+    pub(crate) fn moved(&self, path: Path, encapsulation: Encapsulation) -> Self {
+        Self {
+            sa: Arc::clone(&self.sa),
+            path,
+            encapsulation,
+        }
+    }
+}
+
+impl SadEntry<InboundSa> {
+    pub(crate) fn new(config: &SaConfig, now: Instant) -> Result<Self, EngineError> {
+        let sa = InboundSa {
+            common: Arc::new(SaCommon::new(config, now)?),
+            replay: Mutex::new(ReplayWindow::new(config.replay_window, config.esn)?),
+            replay_packets: config.replay_window,
+            verified: Arc::new(AtomicBool::new(false)),
+            reported: Mutex::new(None),
+        };
+        Ok(Self {
+            sa: Arc::new(sa),
+            path: config.path,
+            encapsulation: config.encapsulation,
+        })
+    }
+
+    pub(crate) fn stats(&self) -> SaStats {
+        SaStats {
+            sequence: crate::lock(&self.sa.replay).top(),
+            replay_window: self.sa.replay_packets,
+            ..self.sa.common.stats(self.path, self.encapsulation)
+        }
+    }
+}
+
+impl SadEntry<OutboundSa> {
+    /// Make one; `inbound` is where the SA of its `ready_after` is looked up.
+    pub(crate) fn new(
+        config: &SaConfig,
+        inbound: &InboundSad,
+        now: Instant,
+    ) -> Result<Self, EngineError> {
+        let awaited = |spi: u32| {
+            let id = SaId {
+                direction: Direction::Inbound,
+                spi,
+                remote: config.path.remote,
+            };
+            let entry = inbound.get(spi).ok_or(EngineError::UnknownSa(id))?;
+            Ok(Arc::clone(&entry.sa.verified))
+        };
+        let sa = OutboundSa {
+            common: Arc::new(SaCommon::new(config, now)?),
+            sequence: OutboundSequence::new(config.esn),
+            waits_for: config.ready_after.map(awaited).transpose()?,
+        };
+        Ok(Self {
+            sa: Arc::new(sa),
+            path: config.path,
+            encapsulation: config.encapsulation,
+        })
+    }
+
+    /// Its name.
+    pub(crate) fn id(&self) -> SaId {
+        SaId {
+            direction: Direction::Outbound,
+            spi: self.sa.common.spi,
+            remote: self.path.remote,
+        }
+    }
+
+    pub(crate) fn stats(&self) -> SaStats {
+        SaStats {
+            sequence: self.sa.sequence.used(),
+            ready: self.sa.is_ready(),
+            ..self.sa.common.stats(self.path, self.encapsulation)
+        }
+    }
+}
