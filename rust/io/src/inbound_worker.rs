@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 
-use perilune_engine::{InboundWorker as EngineWorker, OpenedBatch, PathInfo, Progress};
+use perilune_engine::{InboundWorker as EngineWorker, Instant, OpenedBatch, PathInfo, Progress};
 use perilune_wire::demux::{NON_ESP_MARKER, Payload, classify};
 
 use crate::clock;
@@ -31,6 +31,8 @@ struct Opener {
     shared: Arc<Shared>,
     engine: EngineWorker,
     batch: OpenedBatch,
+    /// When the message under way was taken up: one look at the clock for all its datagrams.
+    now: Instant,
 }
 
 #[derive(Clone, Copy)]
@@ -47,6 +49,7 @@ impl InboundWorker {
             shared,
             engine,
             batch,
+            now: clock::now(),
         };
         Self {
             buffers: ReceiveBuffers::new(),
@@ -117,6 +120,7 @@ impl InboundWorker {
 
 impl Opener {
     fn take_message(&mut self, source: Source<'_>, message: &mut Received<'_>) -> io::Result<()> {
+        self.now = clock::now();
         let counters = &self.shared.counters;
         if message.truncated {
             counters.drop_packets(IoDrop::ReceiveTruncated, 1);
@@ -182,7 +186,7 @@ impl Opener {
     }
 
     fn open(&mut self, from: PathInfo, esp: &mut [u8]) -> io::Result<()> {
-        let (engine, now) = (Arc::clone(&self.shared.engine), clock::now());
+        let (engine, now) = (Arc::clone(&self.shared.engine), self.now);
         while engine.open(&mut self.engine, esp, &from, now, &mut self.batch) == Progress::Full {
             self.write()?;
         }
