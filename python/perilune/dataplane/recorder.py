@@ -16,8 +16,13 @@ from perilune.model.errors import LocalError
 from perilune.model.spi import Spi
 from perilune.model.time import Instant
 
-SaKey = tuple[Direction, Spi, IpAddress]
-"""What names one SA: an outbound SPI is unique only with the peer's address."""
+SaKey = tuple[Direction, Spi, IpAddress | None]
+"""What names one SA: an inbound SPI alone, an outbound one only with the peer's address."""
+
+
+def sa_key(direction: Direction, spi: Spi, path: Path) -> SaKey:
+    """Return the name of an SA."""
+    return direction, spi, path.remote.address if direction is Direction.OUTBOUND else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,20 +103,20 @@ class Recorder:
 def _apply_one(change: Change, sas: dict[SaKey, SadEntry], policies: dict[PolicyId, SpdEntry]) -> None:
     match change:
         case AddSa(entry):
-            key = (entry.direction, entry.spi, entry.path.remote.address)
+            key = sa_key(entry.direction, entry.spi, entry.path)
             if key in sas:
                 raise LocalError(f"there is an SA {key} already")
             if entry.policy not in policies:
                 raise LocalError(f"there is no policy {entry.policy} for the SA {key}")
             sas[key] = entry
         case RemoveSa(direction, spi, path):
-            if sas.pop((direction, spi, path.remote.address), None) is None:
+            if sas.pop(sa_key(direction, spi, path), None) is None:
                 raise LocalError(f"there is no SA {direction.value} {spi:#010x} to remove")
         case MoveSa(direction, spi, old, new):
-            moved = sas.pop((direction, spi, old.remote.address), None)
+            moved = sas.pop(sa_key(direction, spi, old), None)
             if moved is None:
                 raise LocalError(f"there is no SA {direction.value} {spi:#010x} to move")
-            sas[direction, spi, new.remote.address] = replace(moved, path=new)
+            sas[sa_key(direction, spi, new)] = replace(moved, path=new)
         case AddPolicy(policy):
             policies[policy.id] = policy
         case RemovePolicy(id_):

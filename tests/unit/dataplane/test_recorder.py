@@ -12,7 +12,7 @@ from perilune.databases.changes import AddSa, Change, MoveSa, RemovePolicy, Remo
 from perilune.databases.sad import Direction
 from perilune.dataplane.events import SequenceExhausted
 from perilune.dataplane.interface import DataPlane
-from perilune.dataplane.recorder import Recorder, SentDatagram
+from perilune.dataplane.recorder import Recorder, SentDatagram, sa_key
 from perilune.model.errors import LocalError
 from support.esp_tunnel import LEFT_SPI, POLICY, RIGHT_SPI, START, Tunnel, path
 
@@ -44,8 +44,15 @@ def test_a_moved_sa_has_another_name(recorder: Recorder) -> None:
     recorder.apply(TUNNEL.changes(), START)
     moved = path("192.0.2.1", "198.51.100.1", 4500)
     recorder.apply([MoveSa(Direction.OUTBOUND, RIGHT_SPI, TUNNEL.path, moved)], START)
-    key = (Direction.OUTBOUND, RIGHT_SPI, moved.remote.address)
+    key = sa_key(Direction.OUTBOUND, RIGHT_SPI, moved)
     assert recorder.sas[key] == replace(TUNNEL.sa(Direction.OUTBOUND), path=moved)
+
+
+def test_an_inbound_sa_is_named_by_its_spi_alone(recorder: Recorder) -> None:
+    recorder.apply(TUNNEL.changes(), START)
+    elsewhere = path("192.0.2.1", "198.51.100.1")
+    recorder.apply([RemoveSa(Direction.INBOUND, LEFT_SPI, elsewhere)], START)
+    assert {entry.direction for entry in recorder.sas.values()} == {Direction.OUTBOUND}
 
 
 IMPOSSIBLE: dict[str, list[Change]] = {
