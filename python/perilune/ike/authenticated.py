@@ -1,0 +1,27 @@
+"""Proof that a peer is who it says: made by IKE_AUTH alone, and needed to make an `IkeSa`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from perilune.databases.pad import PadEntry
+from perilune.ike.nat import Nat
+from perilune.model.identity import Identity
+from perilune.model.time import Instant
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Authenticated:
+    """Two sides that proved to each other who they are."""
+
+    entry: PadEntry
+    """The connection as it was configured then; a reload does not change it."""
+
+    local_id: Identity
+    remote_id: Identity
+    nat: Nat
+    fragmentation: bool
+    """Whether we may send fragments."""
+
+    began_at: Instant
+    """When IKE_SA_INIT began."""

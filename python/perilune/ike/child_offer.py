@@ -1,0 +1,130 @@
+"""Asking for a Child SA: the initiator's part of IKE_AUTH and CREATE_CHILD_SA (RFC 7296, section 1.3.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Self
+
+from perilune.databases.pad import ChildPolicy
+from perilune.ike.child_agreement import ChildTerms
+from perilune.ike.narrowing import Selectors, require_subset
+from perilune.ike.negotiation import offer, require_chosen
+from perilune.ike.received import require, require_selectors
+from perilune.ike.refusal import Refusal
+from perilune.model.errors import PeerError
+from perilune.model.iana import KeId, NotifyType, PayloadType, TransformType
+from perilune.model.proposal import Proposal
+from perilune.model.spi import Spi
+from perilune.wire.payloads import NotifyPayload, Payload, SaPayload, TsPayload
+
+SPI_OCTETS = 4
+"""Length of an ESP SPI."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChildOffer:
+    """What we offer for one Child SA."""
+
+    connection: str
+    policy: ChildPolicy
+    spi_in: Spi
+    proposals: tuple[Proposal, ...]
+    """Numbered, with our SPI."""
+
+    local: Selectors
+    remote: Selectors
+
+    @classmethod
+    def of_policy(
+        cls, connection: str, policy: ChildPolicy, spi_in: Spi, local: Selectors, remote: Selectors
+    ) -> Self:
+        """Return the offer for a child of a connection, with its key exchange methods."""
+        spi = spi_in.to_bytes(SPI_OCTETS)
+        return cls(
+            connection=connection,
+            policy=policy,
+            spi_in=spi_in,
+            proposals=offer(policy.proposals, spi),
+            local=local,
+            remote=remote,
+        )
+
+    def without_key_exchange(self) -> ChildOffer:
+        """Return the offer for IKE_AUTH, which carries no key exchange (section 1.2)."""
+        return replace(self, proposals=tuple(p.without(TransformType.KE) for p in self.proposals))
+
+    @property
+    def hint(self) -> str:
+        """The child's key in the configuration."""
+        return f"connections.{self.connection}.children.{self.policy.name}"
+
+    @property
+    def sa_payload(self) -> SaPayload:
+        """The SA payload."""
+        return SaPayload(self.proposals)
+
+    @property
+    def ts_payloads(self) -> tuple[Payload, Payload]:
+        """TSi and TSr: as the initiator of this exchange we are i."""
+        return TsPayload(PayloadType.TS_I, self.local), TsPayload(PayloadType.TS_R, self.remote)
+
+    def accept(self, payloads: Sequence[Payload]) -> ChildTerms:
+        """Check the responder's answer against the offer.
+
+        Raises:
+            PeerError: Something is missing or was not offered.
+        """
+        sa = require(payloads, SaPayload)
+        choice = require_chosen(self.proposals, sa.proposals, hint=f"{self.hint}.esp_proposals")
+        local = require_selectors(payloads, PayloadType.TS_I).known
+        remote = require_selectors(payloads, PayloadType.TS_R).known
+        require_subset(self.local, local, f"{self.hint}.local_ts")
+        require_subset(self.remote, remote, f"{self.hint}.remote_ts")
+        return ChildTerms(
+            policy=self.policy,
+            suite=choice.esp_suite,
+            spi_in=self.spi_in,
+            spi_out=esp_spi(choice.proposal),
+            local=local,
+            remote=remote,
+        )
+
+    def describe_refusal(self, notify: NotifyPayload) -> tuple[str, str]:
+        """Return what of ours a peer's error notify is about, and its key in the configuration."""
+        match notify.type:
+            case NotifyType.NO_PROPOSAL_CHOSEN | NotifyType.INVALID_KE_PAYLOAD:
+                return " | ".join(map(str, self.proposals)), f"{self.hint}.esp_proposals"
+            case NotifyType.TS_UNACCEPTABLE | NotifyType.SINGLE_PAIR_REQUIRED:
+                local, remote = (" ".join(map(str, side)) for side in (self.local, self.remote))
+                return f"{local} === {remote}", f"{self.hint}.local_ts and remote_ts"
+        return "", ""
+
+
+def esp_spi(proposal: Proposal) -> Spi:
+    """Return the peer's SPI in a proposal for ESP.
+
+    Raises:
+        PeerError: It has not 4 octets; the notify is INVALID_SYNTAX.
+    """
+    if len(proposal.spi) != SPI_OCTETS:
+        raise PeerError(f"an ESP SPI of {len(proposal.spi)} octets", notify=NotifyType.INVALID_SYNTAX)
+    return Spi(int.from_bytes(proposal.spi))
+
+
+def asked_key_exchange(notify: NotifyPayload, allowed: Sequence[KeId]) -> KeId:
+    """Return the method that INVALID_KE_PAYLOAD asks for (section 1.3).
+
+    Raises:
+        Refusal: It asks for none of ours.
+    """
+    number = int.from_bytes(notify.data)
+    for method in allowed:
+        if len(notify.data) == 2 and method == number:
+            return method
+    raise Refusal(
+        f"the peer wants key exchange method {number}",
+        NotifyType.INVALID_KE_PAYLOAD,
+        ours=" ".join(method.name for method in allowed),
+        theirs=str(number),
+    )

@@ -1,0 +1,261 @@
+"""IKE_AUTH as its initiator, with a pre-shared key (RFC 7296, sections 1.2, 2.15 and 2.21.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from perilune.crypto.auth import psk_auth, require_equal_auth
+from perilune.ike.authenticated import Authenticated
+from perilune.ike.channel import Channel, Malformed, Response
+from perilune.ike.child_agreement import Nonces, agree
+from perilune.ike.child_offer import SPI_OCTETS, ChildOffer
+from perilune.ike.context import Context
+from perilune.ike.events import AuthenticationFailed, DownReason, Dropped, IkeSaUp
+from perilune.ike.exchanges import simultaneous
+from perilune.ike.exchanges.create_child import CreateChild, DeleteUnwanted
+from perilune.ike.exchanges.farewell import Farewell
+from perilune.ike.exchanges.ike_sa_init import InitDone, Initiation, WantedChild
+from perilune.ike.ike_sa import IkeSa
+from perilune.ike.message_window import MessageWindow
+from perilune.ike.names import IkeName
+from perilune.ike.narrowing import resolve, with_flow
+from perilune.ike.nat import nat_t_path
+from perilune.ike.peer_lookup import local_identity
+from perilune.ike.received import find, find_error, require, require_identity
+from perilune.ike.refusal import refused_by_peer, refused_by_us
+from perilune.ike.status import IkeSaState, IkeSaStatus
+from perilune.model.address import Path
+from perilune.model.errors import PeerError
+from perilune.model.iana import AuthMethod, ExchangeType, NotifyType, PayloadType
+from perilune.model.identity import Identity
+from perilune.model.secret import Secret
+from perilune.model.spi import IkeSpi
+from perilune.model.time import Instant
+from perilune.wire.message import Message
+from perilune.wire.payloads import AuthPayload, IdPayload, NotifyPayload, Payload
+
+
+class Authentication:
+    """IKE_AUTH under way: our proof is out, the peer's is not here.
+
+    Args:
+        context: The endpoint's.
+        initiation: The IKE_SA_INIT that led here.
+        done: What it led to.
+    """
+
+    def __init__(self, context: Context, initiation: Initiation, done: InitDone) -> None:
+        self._context: Final = context
+        self.initiation: Final = initiation
+        self._done: Final = done
+        keyed = done.keyed
+        self.name: Final = IkeName(initiation.entry.name, initiation.id, keyed.spi_i, keyed.spi_r)
+        self.local_spi: Final[IkeSpi] = keyed.local_spi
+        path = nat_t_path(done.path, context.settings.nat_t_port) if done.nat.between else done.path
+        self._channel: Final = Channel(context, self.name, keyed, path, MessageWindow(next_request=1))
+        self._channel.fragments = done.fragmentation
+        self._local_id: Final = local_identity(initiation.entry, path)
+        self._offer: ChildOffer | None = None
+
+    @property
+    def _wanted(self) -> list[WantedChild]:
+        return self.initiation.wanted
+
+    def status(self) -> IkeSaStatus:
+        """Return a snapshot."""
+        return IkeSaStatus(
+            name=self.name,
+            state=IkeSaState.CONNECTING,
+            original_initiator=True,
+            path=self._channel.path,
+            local_id=self._local_id,
+            suite=self._done.keyed.suite,
+            nat=self._done.nat,
+        )
+
+    def next_timeout(self) -> Instant | None:
+        """Return when to call `handle_timeout`."""
+        return self._channel.next_timeout()
+
+    def handle_timeout(self, now: Instant) -> None:
+        """Repeat the request, begin anew, or give up."""
+        if not self._channel.handle_timeout(now):
+            self._give_spi_back()
+            self._context.registry.remove(self)
+            self.initiation.begin_anew(now)
+
+    def start(self, now: Instant) -> None:
+        """Send the request."""
+        entry = self.initiation.entry
+        self._context.registry.put(self)
+        expected = entry.remote_id or Identity.of_address(self._channel.path.remote.address)
+        try:
+            secret = self._context.pad.secret(self._local_id, expected)
+        except PeerError as error:
+            self._not_authentic(str(error), now)
+            return
+        id_i = IdPayload(PayloadType.ID_I, self._local_id)
+        payloads: list[Payload] = [id_i]
+        if not self._knows_peer():
+            payloads.append(NotifyPayload(NotifyType.INITIAL_CONTACT))
+        if entry.remote_id is not None:
+            payloads.append(IdPayload(PayloadType.ID_R, entry.remote_id))
+        payloads.append(AuthPayload(AuthMethod.SHARED_KEY_MIC, self._local_auth(secret, id_i)))
+        self._offer = self._make_offer()
+        payloads += [self._offer.sa_payload, *self._offer.ts_payloads]
+        self._channel.request(ExchangeType.IKE_AUTH, payloads, now)
+        self._context.registry.touch(self)
+
+    def _knows_peer(self) -> bool:
+        entry = self.initiation.entry
+        remote = self._channel.path.remote.address
+        return any(
+            isinstance(other, IkeSa)
+            and other.peer.entry.name == entry.name
+            and (other.peer.remote_id == entry.remote_id or other.path.remote.address == remote)
+            for other in self._context.registry
+        )
+
+    def _make_offer(self) -> ChildOffer:
+        wanted, path = self._wanted[0], self._channel.path
+        local = resolve(wanted.policy.local_ts, path.local.address)
+        remote = resolve(wanted.policy.remote_ts, path.remote.address)
+        selectors = with_flow(local, remote, wanted.flow)
+        spi_in = self._context.spis.take_inbound()
+        name = self.initiation.entry.name
+        return ChildOffer.of_policy(name, wanted.policy, spi_in, *selectors).without_key_exchange()
+
+    def _local_auth(self, secret: Secret, id_i: IdPayload) -> bytes:
+        keyed = self._done.keyed
+        return psk_auth(
+            keyed.suite.prf,
+            secret,
+            self._done.local_message,
+            keyed.nonce_r,
+            keyed.keys.sk_pi,
+            id_i.encode(),
+        )
+
+    def receive(self, message: Message, path: Path, now: Instant) -> None:
+        """Act on a message."""
+        if not message.header.flags.response:
+            self._context.outbox.tell(Dropped(path, "a request before the peer is authenticated"))
+            return
+        incoming = self._channel.receive(message, path, now)
+        match incoming:
+            case Response():
+                self._finish(incoming.payloads, now)
+            case Malformed():
+                self._fail(DownReason.REFUSED, now)
+            case _:
+                self._context.registry.touch(self)
+
+    def _finish(self, payloads: Sequence[Payload], now: Instant) -> None:
+        error = find_error(payloads)
+        if error is not None and find(payloads, AuthPayload) is None:
+            self._refused(error, now)
+            return
+        try:
+            remote_id = self._verify(payloads)
+        except PeerError as failure:
+            self._not_authentic(str(failure), now)
+            return
+        self._establish(remote_id, payloads, now)
+
+    def _verify(self, payloads: Sequence[Payload]) -> Identity:
+        """Return who the peer is.
+
+        Raises:
+            PeerError: It is not, or is somebody else than is wanted.
+        """
+        entry, keyed = self.initiation.entry, self._done.keyed
+        id_r = require_identity(payloads, PayloadType.ID_R)
+        auth = require(payloads, AuthPayload)
+        if entry.remote_id not in {None, id_r.identity}:
+            raise PeerError(f"the peer is '{id_r.identity}', not '{entry.remote_id}'")
+        if auth.method != AuthMethod.SHARED_KEY_MIC:
+            raise PeerError(f"the peer authenticates by method {auth.method}, not by a shared key")
+        secret = self._context.pad.secret(self._local_id, id_r.identity)
+        expected = psk_auth(
+            keyed.suite.prf,
+            secret,
+            self._done.remote_message,
+            keyed.nonce_i,
+            keyed.keys.sk_pr,
+            id_r.encode(),
+        )
+        require_equal_auth(expected, auth.data)
+        return id_r.identity
+
+    def _establish(self, remote_id: Identity, payloads: Sequence[Payload], now: Instant) -> None:
+        peer = Authenticated(
+            entry=self.initiation.entry,
+            local_id=self._local_id,
+            remote_id=remote_id,
+            nat=self._done.nat,
+            fragmentation=self._done.fragmentation,
+            began_at=self.initiation.began_at,
+        )
+        sa = IkeSa(self._context, self._channel, peer, self.initiation.id, now)
+        self._context.registry.put(sa)
+        suite, path = self._done.keyed.suite, sa.path
+        self._context.outbox.tell(IkeSaUp(sa.name, peer.local_id, remote_id, suite, path, peer.nat))
+        self._set_up_child(sa, payloads, now)
+        for wanted in self._wanted[1:]:
+            sa.enqueue(CreateChild(wanted.policy, flow=wanted.flow), now)
+        simultaneous.close_redundant(sa, now)
+
+    def _set_up_child(self, sa: IkeSa, payloads: Sequence[Payload], now: Instant) -> None:
+        ##= https://www.rfc-editor.org/rfc/rfc7296#section-2.21.2
+        ##% If authentication has succeeded in the IKE_AUTH exchange, the IKE SA
+        ##% is established; however, establishing the Child SA or requesting
+        ##% configuration information may still fail.  This failure does not
+        ##% automatically cause the IKE SA to be deleted.
+        offer = self._offer
+        if offer is None:
+            return
+        what, key = f"child {offer.policy.name}", (sa.peer.entry.name, offer.policy.name)
+        error = find_error(payloads)
+        if error is not None:
+            ours, hint = offer.describe_refusal(error)
+            self._context.outbox.tell(refused_by_peer(sa.name, what, error, ours=ours, hint=hint))
+        else:
+            try:
+                nonces = Nonces(sa.keyed.nonce_i, sa.keyed.nonce_r)
+                sa.install_child(agree(sa.keyed, nonces, offer.accept(payloads), began_here=True), now)
+                return
+            except PeerError as refusal:
+                self._context.outbox.tell(refused_by_us(sa.name, what, refusal))
+                sa.enqueue(DeleteUnwanted(offer.spi_in.to_bytes(SPI_OCTETS)), now)
+        self._context.spis.give_back_inbound(offer.spi_in)
+        self._context.wishes.failed(key, now)
+
+    def _refused(self, error: NotifyPayload, now: Instant) -> None:
+        if error.type == NotifyType.AUTHENTICATION_FAILED:
+            reason = f"it does not accept '{self._local_id}' with our secret; its log tells more"
+            self._context.outbox.tell(AuthenticationFailed(self.name, by_peer=True, reason=reason))
+        else:
+            self._context.outbox.tell(refused_by_peer(self.name, "IKE_AUTH", error))
+        self._fail(DownReason.REFUSED, now)
+
+    def _not_authentic(self, reason: str, now: Instant) -> None:
+        """Give up, and say so to a peer that thinks otherwise (section 2.21.2)."""
+        asked = not self._channel.is_idle or self._offer is not None
+        self._context.outbox.tell(AuthenticationFailed(self.name, by_peer=False, reason=reason))
+        self._fail(DownReason.REFUSED, now)
+        if asked:
+            Farewell(self._context, self._channel).start(now)
+
+    def _fail(self, reason: DownReason, now: Instant) -> None:
+        self._give_spi_back()
+        self._context.registry.remove(self)
+        self.initiation.fail_as(self.name, reason, now)
+
+    def give_up(self, reason: DownReason, now: Instant) -> None:
+        """End, because nobody wants it any more."""
+        self._fail(reason, now)
+
+    def _give_spi_back(self) -> None:
+        if self._offer is not None:
+            self._context.spis.give_back_inbound(self._offer.spi_in)

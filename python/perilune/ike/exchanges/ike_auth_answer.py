@@ -1,0 +1,207 @@
+"""IKE_AUTH as its responder, with a pre-shared key (RFC 7296, sections 1.2, 2.15 and 2.21.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from hashlib import sha256
+from typing import Final
+
+from perilune.crypto.auth import psk_auth, require_equal_auth
+from perilune.databases.pad import PadEntry
+from perilune.ike.afterglow import Afterglow
+from perilune.ike.authenticated import Authenticated
+from perilune.ike.channel import Channel, Malformed, Request
+from perilune.ike.child_agreement import Nonces, agree
+from perilune.ike.child_answer import ChildRequest, grant
+from perilune.ike.context import Context
+from perilune.ike.events import AuthenticationFailed, DownReason, Dropped, IkeSaUp
+from perilune.ike.exchanges import simultaneous
+from perilune.ike.exchanges.ike_sa_init import InitDone
+from perilune.ike.half_open import HalfOpenTable
+from perilune.ike.ike_sa import IkeSa
+from perilune.ike.message_window import MessageWindow
+from perilune.ike.names import IkeName
+from perilune.ike.negotiation import choose
+from perilune.ike.peer_lookup import local_identity
+from perilune.ike.received import find, find_identity, find_notify, require_identity
+from perilune.ike.refusal import refused_by_us
+from perilune.model.address import IpAddress, Path
+from perilune.model.errors import PeerError
+from perilune.model.iana import AuthMethod, ExchangeType, NotifyType, PayloadType
+from perilune.model.secret import Secret
+from perilune.model.spi import IkeSpi
+from perilune.model.time import Instant
+from perilune.wire.message import Message
+from perilune.wire.payloads import AuthPayload, IdPayload, NotifyPayload, Payload, SaPayload
+
+
+class HalfOpen:
+    """An IKE SA that a peer began: it has keys, and waits for IKE_AUTH.
+
+    Args:
+        context: The endpoint's.
+        table: The half-open IKE SAs, this one among them from now on.
+        done: What IKE_SA_INIT led to.
+        entries: The connections that the peer's address fits, best first.
+        now: The time.
+    """
+
+    def __init__(
+        self,
+        context: Context,
+        table: HalfOpenTable,
+        done: InitDone,
+        entries: Sequence[PadEntry],
+        now: Instant,
+    ) -> None:
+        self._context: Final = context
+        self._table: Final = table
+        self._done: Final = done
+        self._entries: Final = tuple(entries)
+        self._began_at: Final = now
+        self._id: Final = context.registry.new_id()
+        keyed = done.keyed
+        self.digest = sha256(done.remote_message).digest()
+        self.remote: IpAddress = done.path.remote.address
+        self.name: Final = IkeName("", self._id, keyed.spi_i, keyed.spi_r)
+        self.local_spi: Final[IkeSpi] = keyed.local_spi
+        self._channel: Final = Channel(context, self.name, keyed, done.path, MessageWindow(next_expected=1))
+        self._channel.fragments = done.fragmentation
+        table.add(self)
+
+    def status(self) -> None:
+        """Return nothing: anyone may have begun it."""
+
+    def next_timeout(self) -> Instant | None:
+        """Return when to forget it."""
+        return self._began_at + self._context.settings.timers.half_open
+
+    def handle_timeout(self, now: Instant) -> None:
+        """Forget it."""
+        self._context.registry.remove(self)
+        self._table.remove(self)
+
+    def repeat_init(self, path: Path) -> None:
+        """Send the response to IKE_SA_INIT again: the request came again."""
+        self._context.outbox.send(path, self._done.local_message)
+
+    def receive(self, message: Message, path: Path, now: Instant) -> None:
+        """Act on a message: IKE_AUTH leads to an `IkeSa`, anything else to the end."""
+        header = message.header
+        if header.flags.response or header.exchange_type != ExchangeType.IKE_AUTH:
+            self._context.outbox.tell(Dropped(path, "the peer is not authenticated"))
+            return
+        incoming = self._channel.receive(message, path, now)
+        match incoming:
+            case Request():
+                self._answer(incoming, message, now)
+            case Malformed():
+                self._end(message, now)
+
+    def _answer(self, request: Request, message: Message, now: Instant) -> None:
+        self._channel.path = request.path
+        try:
+            entry, id_r, remote, secret = self._authenticate(request)
+        except PeerError as error:
+            self._context.outbox.tell(AuthenticationFailed(self.name, by_peer=False, reason=str(error)))
+            notify = NotifyPayload(error.notify or NotifyType.AUTHENTICATION_FAILED, error.notify_data)
+            self._channel.respond(request, (notify,))
+            self._end(message, now)
+            return
+        sa = self._establish(entry, id_r, remote, now)
+        if find_notify(request.payloads, NotifyType.INITIAL_CONTACT):
+            self._forget_others(sa, now)
+        child = self._set_up_child(sa, request.payloads, now)
+        self._channel.respond(request, (id_r, self._local_auth(secret, id_r), *child))
+        simultaneous.close_redundant(sa, now)
+
+    def _authenticate(self, request: Request) -> tuple[PadEntry, IdPayload, IdPayload, Secret]:
+        """Return the connection, both identities, and the secret that proves them.
+
+        Raises:
+            PeerError: The peer is not who it says, or is nobody we know.
+        """
+        payloads, keyed, path = request.payloads, self._done.keyed, request.path
+        id_i = require_identity(payloads, PayloadType.ID_I)
+        asked = find_identity(payloads, PayloadType.ID_R)
+        auth = find(payloads, AuthPayload)
+        entry = self._context.pad.entry_of(
+            self._entries, id_i.identity, asked.identity if asked else None, path
+        )
+        if auth is None or auth.method != AuthMethod.SHARED_KEY_MIC:
+            method = f"method {auth.method}" if auth else "EAP"
+            raise PeerError(
+                f"the peer wants to authenticate by {method}, not by a shared key",
+                notify=NotifyType.AUTHENTICATION_FAILED,
+            )
+        local_id = local_identity(entry, path)
+        secret = self._context.pad.secret(local_id, id_i.identity)
+        message = self._done.remote_message
+        expected = psk_auth(keyed.suite.prf, secret, message, keyed.nonce_r, keyed.keys.sk_pi, id_i.encode())
+        require_equal_auth(expected, auth.data)
+        self._require_suite(entry)
+        return entry, IdPayload(PayloadType.ID_R, local_id), id_i, secret
+
+    def _require_suite(self, entry: PadEntry) -> None:
+        """Make sure that the connection allows the algorithms, chosen before it was known."""
+        chosen = find(Message.decode(self._done.local_message).payloads, SaPayload)
+        if chosen is not None:
+            choose(entry.proposals, chosen.proposals, hint=f"connections.{entry.name}.proposals")
+
+    def _local_auth(self, secret: Secret, id_r: IdPayload) -> AuthPayload:
+        keyed, message = self._done.keyed, self._done.local_message
+        data = psk_auth(keyed.suite.prf, secret, message, keyed.nonce_i, keyed.keys.sk_pr, id_r.encode())
+        return AuthPayload(AuthMethod.SHARED_KEY_MIC, data)
+
+    def _establish(self, entry: PadEntry, id_r: IdPayload, id_i: IdPayload, now: Instant) -> IkeSa:
+        peer = Authenticated(
+            entry=entry,
+            local_id=id_r.identity,
+            remote_id=id_i.identity,
+            nat=self._done.nat,
+            fragmentation=self._done.fragmentation,
+            began_at=self._began_at,
+        )
+        self._table.remove(self)
+        sa = IkeSa(self._context, self._channel, peer, self._id, now)
+        self._context.registry.put(sa)
+        suite = self._done.keyed.suite
+        self._context.outbox.tell(IkeSaUp(sa.name, peer.local_id, peer.remote_id, suite, sa.path, peer.nat))
+        return sa
+
+    def _forget_others(self, sa: IkeSa, now: Instant) -> None:
+        """Forget the IKE SAs that a peer had before it lost its memory (section 2.4).
+
+        One that was established while this one was under way is none of those.
+        """
+        for other in self._context.registry:
+            if not isinstance(other, IkeSa) or other is sa:
+                continue
+            one, two = sa.peer, other.peer
+            same = (one.local_id, one.remote_id) == (two.local_id, two.remote_id)
+            if same and other.established_at < self._began_at:
+                other.end(DownReason.REPLACED, now)
+
+    def _set_up_child(self, sa: IkeSa, payloads: Sequence[Payload], now: Instant) -> tuple[Payload, ...]:
+        """Return the payloads that answer the request for a child."""
+        if find(payloads, SaPayload) is None:
+            return ()
+        spi_in = self._context.spis.take_inbound()
+        try:
+            granted = grant(sa.peer.entry, ChildRequest.read(payloads, in_ike_auth=True), sa.path)
+            nonces = Nonces(sa.keyed.nonce_i, sa.keyed.nonce_r)
+            sa.install_child(agree(sa.keyed, nonces, granted.terms(spi_in), began_here=False), now)
+        except PeerError as error:
+            self._context.spis.give_back_inbound(spi_in)
+            self._context.outbox.tell(refused_by_us(sa.name, "the child of IKE_AUTH", error))
+            return (NotifyPayload(error.notify or NotifyType.NO_PROPOSAL_CHOSEN, error.notify_data),)
+        return (granted.sa_payload(spi_in), *granted.ts_payloads)
+
+    def _end(self, message: Message, now: Instant) -> None:
+        """Be forgotten, but for the answer, which may have to be repeated."""
+        self._table.remove(self)
+        until = now + self._context.settings.timers.half_open
+        answer = self._channel.last_answer
+        self._context.registry.put(
+            Afterglow(self._context, self.name, self.local_spi, message.octets, answer, until)
+        )

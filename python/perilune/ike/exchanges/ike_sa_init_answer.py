@@ -1,0 +1,188 @@
+"""IKE_SA_INIT as its responder (RFC 7296, sections 1.2, 2.6 and 2.7)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from hashlib import sha256
+
+from perilune.crypto.ike_keys import derive_ike_keys
+from perilune.databases.pad import Fragmentation, PadEntry
+from perilune.ike.context import Context
+from perilune.ike.events import CookieDemanded, Dropped, IkeKeysDerived, MessageReceived, MessageSent
+from perilune.ike.exchanges.fresh import Fresh, require_method
+from perilune.ike.exchanges.ike_auth_answer import HalfOpen
+from perilune.ike.exchanges.ike_sa_init import InitDone, may_fragment
+from perilune.ike.half_open import HalfOpenTable
+from perilune.ike.keyed import KeyedSa
+from perilune.ike.names import IkeName
+from perilune.ike.nat import Nat, find_nat, nat_notifies
+from perilune.ike.negotiation import Choice, choose
+from perilune.ike.received import find_notify, require
+from perilune.ike.refusal import Refusal, refused_by_us
+from perilune.model.address import Path
+from perilune.model.errors import PeerError
+from perilune.model.iana import ExchangeType, NotifyType
+from perilune.model.spi import NO_IKE_SPI, IkeSpi
+from perilune.model.time import Instant
+from perilune.wire.header import Flags, Header
+from perilune.wire.message import Message, encode_message
+from perilune.wire.payloads import KePayload, NoncePayload, NotifyPayload, Payload, SaPayload
+
+
+def answer(context: Context, table: HalfOpenTable, message: Message, path: Path, now: Instant) -> None:
+    """Answer a request that anyone may have sent."""
+    try:
+        _check_header(message.header)
+        digest = sha256(message.octets).digest()
+        known = table.find(digest)
+        if isinstance(known, HalfOpen):
+            known.repeat_init(path)
+        elif _may_begin(context, table, message, path, now):
+            _begin(context, table, message, path, now)
+    except PeerError as error:
+        context.outbox.tell(Dropped(path, str(error)))
+
+
+def _check_header(header: Header) -> None:
+    if header.spi_i == NO_IKE_SPI or header.message_id or not header.flags.initiator:
+        raise PeerError("its header is not that of a first request")
+
+
+def _may_begin(context: Context, table: HalfOpenTable, message: Message, path: Path, now: Instant) -> bool:
+    """Whether an IKE SA may begin; else a cookie may have been asked for."""
+    remote = path.remote.address
+    if not table.has_room(remote):
+        raise PeerError("there are too many half-open IKE SAs")
+    if not table.wants_cookies:
+        return True
+    spi_i, nonce = message.header.spi_i, require(message.payloads, NoncePayload).nonce
+    cookie = find_notify(message.payloads, NotifyType.COOKIE)
+    ##= https://www.rfc-editor.org/rfc/rfc7296#section-2.6
+    ##% When one party receives an IKE_SA_INIT request containing a cookie
+    ##% whose contents do not match the value expected, that party MUST
+    ##% ignore the cookie and process the message as if no cookie had been
+    ##% included
+    if cookie is not None and table.accepts(cookie.data, nonce, remote, spi_i, now):
+        return True
+    context.outbox.tell(CookieDemanded(_name(message.header), by_peer=False, path=path))
+    wanted = NotifyPayload(NotifyType.COOKIE, table.cookie(nonce, remote, spi_i, now))
+    _respond(context, message.header, NO_IKE_SPI, (wanted,), path)
+    return False
+
+
+def _begin(context: Context, table: HalfOpenTable, message: Message, path: Path, now: Instant) -> None:
+    try:
+        entries = context.pad.entries_for(path)
+        entry, choice = _choose(entries, message.payloads, path)
+        require_method(choice.key_exchange, message.payloads)
+        fresh = Fresh.generate(choice.key_exchange, context.rng)
+        spi_r = context.spis.new_ike_spi()
+        keyed = _keyed(choice, fresh, spi_r, message)
+    except PeerError as error:
+        if error.notify is not NotifyType.INVALID_KE_PAYLOAD:
+            context.outbox.tell(refused_by_us(_name(message.header), "IKE SA", error))
+        ##= https://www.rfc-editor.org/rfc/rfc7296#section-3.10.1
+        ##% To avoid a DoS
+        ##% attack using forged messages, this status may only be
+        ##% returned for and in an encrypted packet
+        if error.notify not in {None, NotifyType.INVALID_SYNTAX}:
+            refusal = NotifyPayload(error.notify, error.notify_data)
+            _respond(context, message.header, NO_IKE_SPI, (refusal,), path)
+        return
+    _tell_received(context, message)
+    response = _respond(
+        context, message.header, spi_r, _payloads(entry, choice, fresh, message, (spi_r, path)), path
+    )
+    done = _done(entry, keyed, message, response, path)
+    half_open = HalfOpen(context, table, done, entries, now)
+    context.registry.put(half_open)
+    if context.settings.export_keys:
+        context.outbox.tell(IkeKeysDerived(half_open.name, keyed.suite, keyed.keys))
+
+
+def _choose(entries: Sequence[PadEntry], payloads: Sequence[Payload], path: Path) -> tuple[PadEntry, Choice]:
+    """Choose algorithms, and the first entry that allows them."""
+    offered = require(payloads, SaPayload).proposals
+    method = require(payloads, KePayload).method
+    refusal: Refusal | None = None
+    for entry in entries:
+        try:
+            hint = f"connections.{entry.name}.proposals"
+            return entry, choose(entry.proposals, offered, preferred=method, hint=hint)
+        except Refusal as error:
+            refusal = refusal or error
+    raise refusal or Refusal(
+        f"no connection is from {path.local.address} to {path.remote.address}",
+        NotifyType.NO_PROPOSAL_CHOSEN,
+        hint="connections.*.remote_addrs",
+    )
+
+
+def _keyed(choice: Choice, fresh: Fresh, spi_r: IkeSpi, message: Message) -> KeyedSa:
+    nonce_i = require(message.payloads, NoncePayload).nonce
+    shared = fresh.agree(choice.key_exchange, message.payloads)
+    if shared is None:
+        raise PeerError("an IKE SA needs a key exchange", notify=NotifyType.NO_PROPOSAL_CHOSEN)
+    suite, spi_i = choice.ike_suite, message.header.spi_i
+    return KeyedSa(
+        spi_i=spi_i,
+        spi_r=spi_r,
+        original_initiator=False,
+        suite=suite,
+        nonce_i=nonce_i,
+        nonce_r=fresh.nonce,
+        keys=derive_ike_keys(suite, nonce_i, fresh.nonce, shared, spi_i, spi_r),
+    )
+
+
+def _payloads(
+    entry: PadEntry, choice: Choice, fresh: Fresh, message: Message, there: tuple[IkeSpi, Path]
+) -> tuple[Payload, ...]:
+    spi_r, path = there
+    nonce, *ke = fresh.payloads
+    payloads: list[Payload] = [SaPayload((choice.proposal,)), *ke, nonce]
+    payloads += nat_notifies(message.header.spi_i, spi_r, path, pretend=entry.encap)
+    if _announces_fragmentation(entry, message):
+        payloads.append(NotifyPayload(NotifyType.IKEV2_FRAGMENTATION_SUPPORTED))
+    return tuple(payloads)
+
+
+def _announces_fragmentation(entry: PadEntry, message: Message) -> bool:
+    theirs = find_notify(message.payloads, NotifyType.IKEV2_FRAGMENTATION_SUPPORTED)
+    return theirs is not None and entry.fragmentation is not Fragmentation.NO
+
+
+def _done(entry: PadEntry, keyed: KeyedSa, message: Message, response: bytes, path: Path) -> InitDone:
+    nat = find_nat(message.payloads, keyed.spi_i, NO_IKE_SPI, path, pretend=entry.encap)
+    return InitDone(
+        keyed=keyed,
+        nat=nat or Nat(),
+        fragmentation=_announces_fragmentation(entry, message) and may_fragment(entry),
+        local_message=response,
+        remote_message=message.octets,
+        path=path,
+    )
+
+
+def _respond(
+    context: Context, request: Header, spi_r: IkeSpi, payloads: tuple[Payload, ...], path: Path
+) -> bytes:
+    flags = Flags(initiator=False, response=True)
+    header = Header(request.spi_i, spi_r, ExchangeType.IKE_SA_INIT, flags, 0)
+    octets = encode_message(header, payloads)
+    types = tuple(payload.payload_type for payload in payloads)
+    context.outbox.tell(MessageSent(_name(header), ExchangeType.IKE_SA_INIT, True, 0, types, len(octets)))
+    context.outbox.send(path, octets)
+    return octets
+
+
+def _tell_received(context: Context, message: Message) -> None:
+    types = tuple(payload.payload_type for payload in message.payloads)
+    octets = len(message.octets)
+    context.outbox.tell(
+        MessageReceived(_name(message.header), ExchangeType.IKE_SA_INIT, False, 0, types, octets)
+    )
+
+
+def _name(header: Header) -> IkeName:
+    return IkeName("", 0, header.spi_i, header.spi_r)

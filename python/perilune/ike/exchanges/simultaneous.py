@@ -1,0 +1,39 @@
+"""Two peers that begin an IKE SA with each other at the same time.
+
+RFC 7296 leaves both in place. Where they serve the same children, the rule of its section 2.8.1 for
+simultaneous rekeyings tells which one is superfluous; only a side that made it closes it.
+"""
+
+from __future__ import annotations
+
+from perilune.ike.events import DownReason
+from perilune.ike.exchanges.informational import DeleteIke
+from perilune.ike.ike_sa import IkeSa
+from perilune.model.time import Instant
+
+
+def close_redundant(sa: IkeSa, now: Instant) -> None:
+    """Close a new IKE SA, or another one with the same peer, if it is superfluous and we made it."""
+    for other in sa.context.registry:
+        if isinstance(other, IkeSa) and other is not sa and _is_twin(sa, other):
+            lesser = min(sa, other, key=lambda one: one.keyed.lowest_nonce)
+            kept = other if lesser is sa else sa
+            if lesser.keyed.original_initiator and _serves_all_of(kept, lesser):
+                lesser.enqueue_end(DeleteIke(DownReason.REDUNDANT), now)
+            return
+
+
+def _is_twin(new: IkeSa, other: IkeSa) -> bool:
+    """Whether each side made one of two IKE SAs, and neither knew of the other's when it began."""
+    one, two = new.peer, other.peer
+    same_peers = (one.entry.name, one.local_id, one.remote_id) == (
+        two.entry.name,
+        two.local_id,
+        two.remote_id,
+    )
+    crossed = new.keyed.original_initiator != other.keyed.original_initiator
+    return same_peers and crossed and other.is_current and other.established_at >= one.began_at
+
+
+def _serves_all_of(kept: IkeSa, lesser: IkeSa) -> bool:
+    return all(kept.children.current(child.policy.name) for child in lesser.children)

@@ -1,0 +1,318 @@
+"""An established IKE SA: its channel, its Child SAs, and what it has yet to ask the peer for.
+
+```
+                  our rekeying is answered, or the peer's is
+    ESTABLISHED ---------------------------------------------> REKEYED
+         |                                                         |
+         |  our Delete is sent                                     |  our Delete is sent
+         +-----------------------> DELETING <----------------------+
+                                      |
+              every state: `end` <----+   (answered, the peer's Delete, no answer, lifetime over)
+```
+
+What it means is in `exchanges/`; `established.py` has the way of a message and `upkeep.py` that of time.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from perilune.databases.pad import LossAction, StartAction
+from perilune.databases.sad import Encapsulation
+from perilune.ike.authenticated import Authenticated
+from perilune.ike.channel import Channel
+from perilune.ike.child_agreement import ChildAgreement
+from perilune.ike.child_sa import ChildSa
+from perilune.ike.child_table import ChildTable
+from perilune.ike.context import Context
+from perilune.ike.events import (
+    ChildKeysDerived,
+    ChildSaDown,
+    ChildSaRekeyed,
+    ChildSaUp,
+    DownReason,
+    IkeSaDown,
+    IkeSaRekeyed,
+    PeerMoved,
+)
+from perilune.ike.keyed import KeyedSa
+from perilune.ike.message_window import MessageWindow
+from perilune.ike.names import IkeName
+from perilune.ike.policies import PolicyWish
+from perilune.ike.status import ChildSaState, IkeSaState, IkeSaStatus
+from perilune.ike.tasks import Task, TaskQueue
+from perilune.ike.timers import random_below
+from perilune.model.address import Path
+from perilune.model.spi import IkeSpi
+from perilune.model.time import Duration, Instant, earliest
+
+_COMES_BACK: Final = frozenset({DownReason.EXPIRED, DownReason.REDUNDANT, DownReason.UNREACHABLE})
+"""Ends that nobody wanted, after which a child with `start_action = start` is started again."""
+
+
+class IkeSa:
+    """One IKE SA whose peer is authenticated; only such a one has children.
+
+    Args:
+        context: The endpoint's.
+        channel: Its messages.
+        peer: Proof of who the peer is.
+        id_: Its number in names.
+        now: The time.
+    """
+
+    def __init__(
+        self, context: Context, channel: Channel, peer: Authenticated, id_: int, now: Instant
+    ) -> None:
+        self.context: Final = context
+        self.channel: Final = channel
+        self.peer: Final = peer
+        self.id: Final = id_
+        self.established_at: Final = now
+        self.children: Final = ChildTable(context, peer.entry.name, channel.keyed.local_spi)
+        self.tasks: Final = TaskQueue()
+        self.state = IkeSaState.ESTABLISHED
+        self.heard_at = now
+        """When something authentic last came from the peer, by IKE or ESP."""
+
+        self.kept_alive_at = now
+        """When a NAT's mapping was last refreshed."""
+
+        self.rekey_at: Instant | None = None
+        self.ends_at: Instant | None = None
+        """When it ends, whatever happens."""
+
+        self._set_lifetime(now)
+        channel.name = self.name
+        channel.fragments = peer.fragmentation
+
+    @property
+    def name(self) -> IkeName:
+        """How events name it."""
+        keyed = self.channel.keyed
+        return IkeName(self.peer.entry.name, self.id, keyed.spi_i, keyed.spi_r)
+
+    @property
+    def local_spi(self) -> IkeSpi:
+        """The SPI that we chose."""
+        return self.channel.keyed.local_spi
+
+    @property
+    def keyed(self) -> KeyedSa:
+        """Its keys."""
+        return self.channel.keyed
+
+    @property
+    def path(self) -> Path:
+        """Where its messages go, and its children's packets."""
+        return self.channel.path
+
+    @property
+    def encapsulation(self) -> Encapsulation:
+        """How its children's packets go."""
+        return Encapsulation.UDP if self.peer.nat.between else Encapsulation.NONE
+
+    @property
+    def is_current(self) -> bool:
+        """Whether it has no successor and is not about to end."""
+        return self.state is IkeSaState.ESTABLISHED
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it is no more."""
+        return self.context.registry.find(self.local_spi) is not self
+
+    def status(self) -> IkeSaStatus:
+        """Return a snapshot."""
+        return IkeSaStatus(
+            name=self.name,
+            state=self.state,
+            original_initiator=self.keyed.original_initiator,
+            path=self.path,
+            local_id=self.peer.local_id,
+            remote_id=self.peer.remote_id,
+            suite=self.keyed.suite,
+            nat=self.peer.nat,
+            established_at=self.established_at,
+            rekey_at=self.rekey_at,
+            children=tuple(child.status() for child in self.children),
+        )
+
+    def enqueue(self, task: Task, now: Instant, wait: Duration | None = None) -> None:
+        """Ask the peer for something, behind what we ask for already; nothing is asked twice."""
+        if not self.is_current or self.has_ended:
+            task.abandon(self, now)
+        elif task not in self.tasks:
+            self.tasks.add(task, now + wait if wait else now)
+            self.pump(now)
+
+    def enqueue_end(self, task: Task, now: Instant) -> None:
+        """Ask the peer to close this IKE SA, which is the last thing asked of it."""
+        for waiting, _ in self.tasks.take_waiting():
+            waiting.abandon(self, now)
+        self.tasks.add_first(task, now)
+        self.pump(now)
+
+    def pump(self, now: Instant) -> None:
+        """Send the next request if none is under way."""
+        self.context.registry.touch(self)
+        while self.channel.is_idle and self.tasks.active is None and (task := self.tasks.take(now)):
+            payloads = task.begin(self, now)
+            if payloads is not None:
+                self.channel.request(task.exchange, payloads, now)
+                self.kept_alive_at = now
+                return
+            self.tasks.active = None
+            task.abandon(self, now)
+
+    def retry_wait(self) -> Duration:
+        """Return how long to wait after TEMPORARY_FAILURE; random, so that both sides seldom meet again."""
+        retry = self.context.settings.timers.retry
+        return retry + random_below(retry * 0.5, self.context.rng)
+
+    def install_child(self, agreement: ChildAgreement, now: Instant, old: ChildSa | None = None) -> ChildSa:
+        """Install a Child SA, and tell so.
+
+        Args:
+            agreement: What was negotiated.
+            now: The time.
+            old: The child that it replaces.
+
+        Raises:
+            PeerError: The peer's SPI is in use.
+        """
+        if old is not None and old not in self.children:
+            old = None
+        child = self.children.install(agreement, self.path, now, encapsulation=self.encapsulation, old=old)
+        self.context.wishes.fulfilled((self.peer.entry.name, child.policy.name))
+        self._tell_child_up(child, old)
+        if old is not None and old.state is ChildSaState.INSTALLED:
+            old.state = ChildSaState.REKEYED
+        return child
+
+    def remove_child(self, child: ChildSa, reason: DownReason, now: Instant) -> None:
+        """Remove a Child SA; one that was rekeyed still receives for a while."""
+        if child not in self.children:
+            return
+        replaced = child.state is ChildSaState.REKEYED or reason in {
+            DownReason.REKEYED,
+            DownReason.REDUNDANT,
+        }
+        linger = self.context.settings.timers.child_linger
+        self.children.remove(child, now + linger if replaced else None)
+        self.context.registry.touch(self)
+        if reason is not DownReason.REKEYED:
+            self._tell_child_down(child, reason, now)
+
+    def move(self, new: Path) -> None:
+        """Use another path from now on, children and all (RFC 7296, section 2.23)."""
+        if new == self.path:
+            return
+        self.context.outbox.tell(PeerMoved(self.name, self.path, new))
+        self.channel.path = new
+        self.children.move_all(new)
+
+    def successor(self, keyed: KeyedSa, now: Instant) -> IkeSa:
+        """Return a new IKE SA to the same peer, which has nothing yet (RFC 7296, section 2.18)."""
+        ##= https://www.rfc-editor.org/rfc/rfc7296#section-2.18
+        ##% The new IKE SA MUST reset its message counters to 0.
+        id_ = self.context.registry.new_id()
+        name = IkeName(self.peer.entry.name, id_, keyed.spi_i, keyed.spi_r)
+        channel = Channel(self.context, name, keyed, self.path, MessageWindow())
+        new = IkeSa(self.context, channel, self.peer, id_, now)
+        self.context.registry.put(new)
+        return new
+
+    def hand_over(self, new: IkeSa, now: Instant) -> None:
+        """Let a successor have all children and all that waits to be asked.
+
+        It asks at its next timeout, so that a response that is yet to be sent here comes first.
+        """
+        self.supersede(now)
+        new.children.inherit(self.children)
+        self.context.outbox.tell(IkeSaRekeyed(self.name, new.name, new.keyed.suite))
+        for task, at in self.tasks.take_waiting():
+            new.tasks.add(task, at)
+        self.context.registry.touch(new)
+
+    def supersede(self, now: Instant) -> None:
+        """Wait for the end: another IKE SA has the children."""
+        self.state = IkeSaState.REKEYED
+        self.ends_at = now + self.context.settings.timers.ike_linger
+        self.rekey_at = None
+        self.context.registry.touch(self)
+
+    def end(self, reason: DownReason, now: Instant) -> None:
+        """Forget this IKE SA and all its children at once; the peer is told nothing."""
+        if self.has_ended:
+            return
+        self.context.registry.remove(self)
+        active, self.tasks.active = self.tasks.active, None
+        for task in [*([active] if active else []), *(task for task, _ in self.tasks.take_waiting())]:
+            task.abandon(self, now)
+        for child in self.children.remove_all():
+            self._tell_child_down(child, reason, now)
+        if self.state is not IkeSaState.REKEYED:
+            self.context.outbox.tell(IkeSaDown(self.name, reason))
+
+    def next_timeout(self) -> Instant | None:
+        """Return when `upkeep` has something to do."""
+        timers = self.context.settings.timers
+        keepalive = self.kept_alive_at + timers.keepalive if self.needs_keepalive else None
+        dpd_delay = self.peer.entry.dpd_delay
+        idle = self.channel.is_idle
+        return earliest(
+            self.channel.next_timeout(),
+            self.children.next_timeout(),
+            self.tasks.next_start() if idle else None,
+            self.heard_at + dpd_delay if dpd_delay and idle and self.is_current else None,
+            self.rekey_at,
+            self.ends_at,
+            keepalive,
+        )
+
+    @property
+    def needs_keepalive(self) -> bool:
+        """Whether a NAT on our side has to be kept from forgetting us."""
+        return self.peer.nat.local_behind and self.is_current and bool(self.context.settings.timers.keepalive)
+
+    def _set_lifetime(self, now: Instant) -> None:
+        entry = self.peer.entry
+        if entry.rekey_time:
+            jitter = random_below(min(entry.rand_time, entry.rekey_time), self.context.rng)
+            self.rekey_at = now + (entry.rekey_time - jitter)
+            self.ends_at = now + entry.rekey_time + entry.over_time
+
+    def _tell_child_up(self, child: ChildSa, old: ChildSa | None) -> None:
+        agreement, outbox = child.agreement, self.context.outbox
+        if self.context.settings.export_keys:
+            outbox.tell(ChildKeysDerived(self.name, child.name, agreement.suite, child.path, *child.keys))
+        if old is not None:
+            selectors = (agreement.local, agreement.remote)
+            outbox.tell(ChildSaRekeyed(self.name, old.name, child.name, agreement.suite, *selectors))
+            return
+        outbox.tell(
+            ChildSaUp(
+                ike=self.name,
+                child=child.name,
+                suite=agreement.suite,
+                encapsulation=child.encapsulation,
+                path=child.path,
+                local=agreement.local,
+                remote=agreement.remote,
+            )
+        )
+
+    def _tell_child_down(self, child: ChildSa, reason: DownReason, now: Instant) -> None:
+        self.context.outbox.tell(ChildSaDown(self.name, child.name, reason))
+        key, policy = (self.peer.entry.name, child.policy.name), child.policy
+        if reason is DownReason.LOCAL:
+            self.context.wishes.fulfilled(key)
+            return
+        action = {DownReason.PEER: policy.close_action, DownReason.UNREACHABLE: policy.dpd_action}.get(reason)
+        started = policy.start_action in {StartAction.START, StartAction.TRAP_START}
+        if action is LossAction.START or (started and reason in _COMES_BACK):
+            self.context.wishes.want_again(key, now)
+        if action is LossAction.TRAP:
+            local, remote = child.agreement.local, child.agreement.remote
+            self.context.policies.trap(PolicyWish.of_child(key[0], policy, local, remote, acquires=True))

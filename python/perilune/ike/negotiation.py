@@ -1,0 +1,216 @@
+"""Choosing algorithms from what the peer offers (RFC 7296, sections 2.7 and 3.3.6)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from perilune.ike.refusal import Refusal
+from perilune.model.iana import EncrId, IntegId, KeId, NotifyType, PrfId, ProtocolId, SnId, TransformType
+from perilune.model.proposal import Encryption, EspSuite, IkeSuite, Proposal, Transform
+
+_CHACHA_KEY_BITS: Final = 256
+_NONE: Final = 0
+_OPTIONAL: Final[dict[int, frozenset[int]]] = {
+    ProtocolId.IKE: frozenset({TransformType.INTEG}),
+    ProtocolId.ESP: frozenset({TransformType.INTEG, TransformType.KE}),
+}
+"""Types whose number 0 is NONE, which is as good as leaving the type out (sections 3.3.2 and 3.3.3)."""
+
+_MANDATORY: Final[dict[int, tuple[TransformType, ...]]] = {
+    ProtocolId.IKE: (TransformType.ENCR, TransformType.PRF, TransformType.KE),
+    ProtocolId.ESP: (TransformType.ENCR, TransformType.SN),
+}
+"""Types that every proposal has (section 3.3.3)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One proposal with one transform of each type."""
+
+    proposal: Proposal
+    """The peer's number and SPI, and the chosen transforms with the peer's attributes."""
+
+    def _of(self, type_: TransformType) -> Transform | None:
+        return next((t for t in self.proposal.transforms if t.type == type_), None)
+
+    @property
+    def key_exchange(self) -> KeId:
+        """The chosen key exchange method; NONE where there is none."""
+        transform = self._of(TransformType.KE)
+        return KeId(transform.id) if transform else KeId.NONE
+
+    @property
+    def ike_suite(self) -> IkeSuite:
+        """The choice for an IKE SA."""
+        prf = self._of(TransformType.PRF)
+        return IkeSuite(self._encryption(), PrfId(prf.id if prf else 0), self._integrity(), self.key_exchange)
+
+    @property
+    def esp_suite(self) -> EspSuite:
+        """The choice for a Child SA."""
+        numbers = self._of(TransformType.SN)
+        return EspSuite(
+            self._encryption(), self._integrity(), SnId(numbers.id if numbers else 0), self.key_exchange
+        )
+
+    def _encryption(self) -> Encryption:
+        transform = self._of(TransformType.ENCR)
+        id_ = EncrId(transform.id if transform else 0)
+        bits = transform.key_bits if transform else None
+        return Encryption(id_, bits or _CHACHA_KEY_BITS)
+
+    def _integrity(self) -> IntegId:
+        transform = self._of(TransformType.INTEG)
+        return IntegId(transform.id) if transform else IntegId.NONE
+
+
+def choose(
+    ours: Sequence[Proposal],
+    theirs: Sequence[Proposal],
+    *,
+    preferred: int | None = None,
+    hint: str = "",
+) -> Choice:
+    """Choose what we like best of what the peer offers.
+
+    Args:
+        ours: What we allow, in order of preference.
+        theirs: What the peer offers.
+        preferred: A key exchange method to choose where it is possible, because its KE payload is here.
+        hint: The key of the configuration that has ours.
+
+    Raises:
+        Refusal: Nothing fits; the notify is NO_PROPOSAL_CHOSEN and the text tells how near it was.
+    """
+    for own in ours:
+        for offer in theirs:
+            chosen = _common(own, offer, preferred)
+            if isinstance(chosen, Choice):
+                return chosen
+    raise Refusal(
+        _nearest_miss(ours, theirs),
+        NotifyType.NO_PROPOSAL_CHOSEN,
+        ours=_text(ours),
+        theirs=_text(theirs),
+        hint=hint,
+    )
+
+
+def require_chosen(ours: Sequence[Proposal], answer: Sequence[Proposal], *, hint: str = "") -> Choice:
+    """Check the peer's choice against our offer.
+
+    Args:
+        ours: What we offered.
+        answer: The proposals of the peer's SA payload; one is right.
+        hint: The key of the configuration that has ours.
+
+    Raises:
+        Refusal: It is not one of our proposals with one transform of each type.
+    """
+    if len(answer) != 1 or len({t.type for t in answer[0].transforms}) != len(answer[0].transforms):
+        raise Refusal(
+            "the peer did not choose exactly one", NotifyType.NO_PROPOSAL_CHOSEN, theirs=_text(answer)
+        )
+    ##= https://www.rfc-editor.org/rfc/rfc7296#section-3.3.6
+    ##% The initiator of an exchange MUST check that the
+    ##% accepted offer is consistent with one of its proposals, and if not
+    ##% MUST terminate the exchange.
+    return choose([own for own in ours if own.number == answer[0].number], answer, hint=hint)
+
+
+def offer(proposals: Iterable[Proposal], spi: bytes, first: KeId | None = None) -> tuple[Proposal, ...]:
+    """Return our proposals numbered from 1 and with our SPI.
+
+    Args:
+        proposals: What we allow, in order of preference.
+        spi: Our SPI; empty in IKE_SA_INIT.
+        first: A key exchange method to name first, as the KE payload has it; the others are named too.
+    """
+    return tuple(
+        _named_first(proposal, first).with_spi(spi, number) for number, proposal in enumerate(proposals, 1)
+    )
+
+
+def key_exchanges(proposals: Iterable[Proposal]) -> tuple[KeId, ...]:
+    """Return all key exchange methods of our proposals, best first; NONE is not among them."""
+    methods = (t.id for proposal in proposals for t in proposal.of_type(TransformType.KE))
+    return tuple(KeId(method) for method in dict.fromkeys(methods) if method != KeId.NONE)
+
+
+def _named_first(proposal: Proposal, method: KeId | None) -> Proposal:
+    ordered = sorted(
+        proposal.transforms, key=lambda t: (t.type, t.type == TransformType.KE and t.id != method)
+    )
+    return replace(proposal, transforms=tuple(ordered)) if method else proposal
+
+
+def _common(ours: Proposal, theirs: Proposal, preferred: int | None) -> Choice | list[int]:
+    """Return the choice from two proposals, or the transform types that have nothing in common."""
+    if ours.protocol != theirs.protocol:
+        return [*_types(ours), *_types(theirs)]
+    chosen: list[Transform] = []
+    missing: list[int] = []
+    ##= https://www.rfc-editor.org/rfc/rfc7296#section-3.3.6
+    ##% If the responder receives a proposal that contains a Transform Type
+    ##% it does not understand, or a proposal that is missing a mandatory
+    ##% Transform Type, it MUST consider this proposal unacceptable; however,
+    ##% other proposals in the same SA payload are processed as usual.
+    mandatory = _MANDATORY.get(ours.protocol, ())
+    for type_ in dict.fromkeys([*mandatory, *_types(ours), *_types(theirs)]):
+        transform = _common_transform(_of_type(ours, type_), _of_type(theirs, type_), preferred)
+        if transform is None:
+            missing.append(type_)
+        elif transform.id != _NONE or not _is_optional(ours.protocol, type_):
+            chosen.append(transform)
+    return missing or Choice(replace(theirs, transforms=tuple(chosen)))
+
+
+def _common_transform(
+    ours: Sequence[Transform], theirs: Sequence[Transform], preferred: int | None
+) -> Transform | None:
+    common = [transform for transform in ours if transform in theirs]
+    for transform in common:
+        if transform.type == TransformType.KE and transform.id == preferred:
+            return transform
+    return common[0] if common else None
+
+
+def _of_type(proposal: Proposal, type_: int) -> list[Transform]:
+    found = [transform for transform in proposal.transforms if transform.type == type_]
+    return found or ([Transform(type_, _NONE)] if _is_optional(proposal.protocol, type_) else [])
+
+
+def _is_optional(protocol: int, type_: int) -> bool:
+    return type_ in _OPTIONAL.get(protocol, ())
+
+
+def _types(proposal: Proposal) -> list[int]:
+    return [transform.type for transform in proposal.transforms]
+
+
+def _nearest_miss(ours: Sequence[Proposal], theirs: Sequence[Proposal]) -> str:
+    misses = [
+        (missing, own, offered)
+        for own in ours
+        for offered in theirs
+        if isinstance(missing := _common(own, offered, None), list)
+    ]
+    if not misses:
+        return "no proposal"
+    missing, own, offered = min(misses, key=lambda miss: len(miss[0]))
+    return "; ".join(_difference(type_, own, offered) for type_ in missing)
+
+
+def _difference(type_: int, ours: Proposal, theirs: Proposal) -> str:
+    name = next((member.name for member in TransformType if member == type_), f"transform type {type_}")
+    own, offered = (
+        " ".join(str(transform) for transform in proposal.transforms if transform.type == type_)
+        for proposal in (ours, theirs)
+    )
+    return f"no common {name} (ours {own or 'none'}, theirs {offered or 'none'})"
+
+
+def _text(proposals: Sequence[Proposal]) -> str:
+    return " | ".join(map(str, proposals))

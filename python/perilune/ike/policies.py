@@ -1,0 +1,165 @@
+"""The SPD entries of an endpoint: who needs which, under which number (RFC 4301, section 4.4.1).
+
+An entry stays for as long as somebody holds it: the configuration, for a child that is trapped, passed or
+dropped, and each Child SA that serves it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from perilune.databases.changes import AddPolicy, RemovePolicy
+from perilune.databases.pad import ChildPolicy
+from perilune.databases.spd import Action, PolicyId, SpdEntry
+from perilune.ike.outbox import Outbox
+from perilune.model.selector import ANY_PROTOCOL, LAST_PORT, TrafficSelector
+
+_BASE: Final = {Action.BYPASS: 100_000, Action.PROTECT: 200_000, Action.DISCARD: 300_000}
+"""Exceptions from protection come first, and what shall be dropped last."""
+
+_LARGEST_ID: Final = 0xFFFF_FFFF
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyWish:
+    """An SPD entry without a number."""
+
+    connection: str
+    child: str
+    action: Action
+    priority: int
+    local: tuple[TrafficSelector, ...]
+    remote: tuple[TrafficSelector, ...]
+    acquires: bool
+
+    @classmethod
+    def of_child(
+        cls,
+        connection: str,
+        child: ChildPolicy,
+        local: tuple[TrafficSelector, ...],
+        remote: tuple[TrafficSelector, ...],
+        *,
+        acquires: bool,
+    ) -> PolicyWish:
+        """Return the entry for a child with these selectors."""
+        priority = child.priority if child.priority is not None else _priority(child.action, local, remote)
+        return cls(connection, child.name, child.action, priority, local, remote, acquires)
+
+    def serves(self, other: PolicyWish) -> bool:
+        """Whether an SA for `other` may serve this entry: it is the same child's and selects as much."""
+        same_child = (self.connection, self.child, self.action) == (
+            other.connection,
+            other.child,
+            other.action,
+        )
+        return same_child and _covers(self.local, other.local) and _covers(self.remote, other.remote)
+
+    def entry(self, id_: PolicyId) -> SpdEntry:
+        """Return the SPD entry with a number."""
+        return SpdEntry(
+            id=id_,
+            name=f"{self.connection}/{self.child}",
+            priority=self.priority,
+            action=self.action,
+            local=self.local,
+            remote=self.remote,
+            acquires=self.acquires,
+        )
+
+
+class PolicyTable:
+    """The entries that are installed.
+
+    Args:
+        outbox: Where changes go.
+    """
+
+    def __init__(self, outbox: Outbox) -> None:
+        self._outbox = outbox
+        self._wishes: dict[PolicyId, PolicyWish] = {}
+        self._holders: dict[PolicyId, int] = {}
+        self._installed: dict[PolicyWish, PolicyId] = {}
+        self._configured: dict[PolicyWish, PolicyId] = {}
+        self._configured_by_child: dict[tuple[str, str], list[PolicyWish]] = {}
+        self._last_id = 0
+
+    def configure(self, wishes: list[PolicyWish]) -> None:
+        """Have the configuration hold these entries, and none that it held before."""
+        old = self._configured
+        self._configured = {wish: old.get(wish) or self._add(wish) for wish in wishes}
+        self._index_configured()
+        for wish, id_ in old.items():
+            if wish not in self._configured:
+                self.release(id_)
+
+    def trap(self, wish: PolicyWish) -> None:
+        """Have the configuration hold one more entry, unless it has it."""
+        if self._configured_for(wish) is None:
+            self._configured[wish] = self._add(wish)
+            self._index_configured()
+
+    def hold(self, wish: PolicyWish) -> PolicyId:
+        """Hold the entry that an SA serves, and install it if none fits; `release` gives it back."""
+        id_ = self._installed.get(wish) or self._configured_for(wish)
+        return self.hold_same(id_) if id_ else self._add(wish)
+
+    def hold_same(self, id_: PolicyId) -> PolicyId:
+        """Hold an entry once more."""
+        self._holders[id_] += 1
+        return id_
+
+    def release(self, id_: PolicyId) -> None:
+        """Give an entry back; behind its last holder it is removed."""
+        self._holders[id_] -= 1
+        if not self._holders[id_]:
+            wish = self._wishes.pop(id_)
+            del self._holders[id_]
+            if self._installed.get(wish) == id_:
+                del self._installed[wish]
+            self._outbox.change(RemovePolicy(id_))
+
+    def find(self, id_: PolicyId) -> PolicyWish | None:
+        """Return the entry with a number."""
+        return self._wishes.get(id_)
+
+    def _configured_for(self, wish: PolicyWish) -> PolicyId | None:
+        """Return the number of the configuration's entry that an SA may serve."""
+        candidates = self._configured_by_child.get((wish.connection, wish.child), [])
+        return next((self._configured[one] for one in candidates if one.serves(wish)), None)
+
+    def _index_configured(self) -> None:
+        self._configured_by_child = {}
+        for wish in self._configured:
+            self._configured_by_child.setdefault((wish.connection, wish.child), []).append(wish)
+
+    def _add(self, wish: PolicyWish) -> PolicyId:
+        id_ = self._new_id()
+        self._wishes[id_] = wish
+        self._installed[wish] = id_
+        self._holders[id_] = 1
+        self._outbox.change(AddPolicy(wish.entry(id_)))
+        return id_
+
+    def _new_id(self) -> PolicyId:
+        while True:
+            self._last_id = self._last_id % _LARGEST_ID + 1
+            if self._last_id not in self._wishes:
+                return PolicyId(self._last_id)
+
+
+def _priority(action: Action, local: tuple[TrafficSelector, ...], remote: tuple[TrafficSelector, ...]) -> int:
+    """Return a place by the widest selectors: narrower ones are asked first."""
+    return _BASE[action] + max(map(_width, local), default=0) + max(map(_width, remote), default=0)
+
+
+def _width(selector: TrafficSelector) -> int:
+    addresses = int(selector.last_address) - int(selector.first_address)
+    any_protocol = selector.protocol == ANY_PROTOCOL
+    any_port = (selector.first_port, selector.last_port) == (0, LAST_PORT)
+    return 4 * addresses.bit_length() + 2 * any_protocol + any_port
+
+
+def _covers(outer: tuple[TrafficSelector, ...], inner: tuple[TrafficSelector, ...]) -> bool:
+    return all(any(one.contains(other) for one in outer) for other in inner)
