@@ -215,13 +215,13 @@ class ExampleNode:
         limits = {limit: Limits(time=Duration.seconds(limit)) for limit in (3600, 3960)}
         return Lifetime(soft=limits[3600], hard=limits[3960]) if spi_in == SPI_IN else None
 
-    def initiate(self, connection: str, child: str | None, on_failed: Callable[[str], None]) -> None:
+    def initiate(self, connection: str, child: str | None, on_settled: Callable[[str], None]) -> None:
         self.done.append(("initiate", connection, child))
         if self.cannot is not None:
-            on_failed(self.cannot)
+            on_settled(self.cannot)
 
-    def terminate(self, chosen: ChosenSas, *, force: bool) -> int:
-        self.done.append(("terminate", chosen, force))
+    def terminate(self, chosen: ChosenSas) -> int:
+        self.done.append(("terminate", chosen))
         return 1
 
     def rekey(self, chosen: ChosenSas) -> int:

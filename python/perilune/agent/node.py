@@ -106,23 +106,19 @@ class Node(Protocol):
         """Return the limits of the child that receives with an SPI."""
         ...
 
-    def initiate(self, connection: str, child: str | None, on_failed: Callable[[str], None]) -> None:
-        """Begin to set up a child, or an IKE SA alone; events tell how it went.
+    def initiate(self, connection: str, child: str | None, on_settled: Callable[[str], None]) -> None:
+        """Begin to set up a child, or the IKE SA of its first one; events tell how it went.
 
         Args:
             connection: A connection of the PAD.
             child: One of its children.
-            on_failed: Told, in words, why it could not even be begun.
+            on_settled: Told, in words, why it could not even be begun; or "" if there is nothing to be done,
+                as the child is up. Else it is not called.
         """
         ...
 
-    def terminate(self, chosen: ChosenSas, *, force: bool) -> int:
-        """Begin to delete SAs; return of how many.
-
-        Args:
-            chosen: Which.
-            force: Forget them without waiting for the peer.
-        """
+    def terminate(self, chosen: ChosenSas) -> int:
+        """Begin to delete SAs; return of how many."""
         ...
 
     def rekey(self, chosen: ChosenSas) -> int:

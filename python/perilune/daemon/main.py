@@ -4,36 +4,38 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import signal
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
-from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from perilune.agent.node import NodeFacts
-from perilune.config.settings import DaemonSettings, Settings
+from perilune.config.settings import Settings
 from perilune.daemon.control import Control
 from perilune.daemon.event_log import counter_of, log_event
 from perilune.daemon.log import set_level, set_up_logging
 from perilune.daemon.node import LiveNode
+from perilune.daemon.parts import (
+    endpoint_settings,
+    fixed_part,
+    node_facts,
+    route_settings,
+    runtime_settings,
+)
 from perilune.daemon.privileges import check_system
 from perilune.daemon.route_keeper import RouteKeeper
 from perilune.daemon.supervisor import tell_supervisor
 from perilune.databases.changes import AddPolicy, AddSa, Change, RemovePolicy
 from perilune.dataplane.events import Acquire, DeviceLost
-from perilune.dataplane.runtime import Runtime, RuntimeSettings
+from perilune.dataplane.runtime import Runtime
 from perilune.ike.endpoint import IkeEndpoint
 from perilune.ike.events import IkeEvent, IkeKeysDerived, IkeSaDown, PathWanted
-from perilune.ike.settings import EndpointSettings
-from perilune.ike.timers import IkeTimers
 from perilune.model.errors import LocalError, ResourceError
 from perilune.shell.clock import MonotonicClock
 from perilune.shell.driver import Driver, Observer
 from perilune.shell.key_log import KeyLog
+from perilune.shell.resolver import dynamic_paths
 from perilune.shell.rng import KernelRng
-from perilune.shell.routes import Routes, RouteSettings
+from perilune.shell.routes import Routes
 
 FAREWELL_SECONDS = 2.0
 """How long a shutdown waits for peers to answer the deletion of their SAs."""
@@ -73,6 +75,7 @@ class Daemon(Observer):
         self._read_settings = read_settings
         self._stopping = asyncio.Event()
         self._farewell = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
         self._lost: DeviceLost | None = None
         self._clock = MonotonicClock()
         self._key_log = KeyLog(daemon.keylog) if daemon.keylog else None
@@ -105,8 +108,10 @@ class Daemon(Observer):
             await self._routes.open(is_routing=self._settings.daemon.install_routes)
             stack.push_async_callback(self._control.close)
             await self._control.open()
-            self._endpoint.load(self._settings.connections, self._settings.secrets, self._clock.now())
+            await self._load()
             self._listen_to_signals()
+            stack.push_async_callback(self._end_tasks)
+            self._tasks = {asyncio.create_task(self._report_traffic())}
             stack.callback(self._driver.stop)
             self._driver.start()
             tell_supervisor("READY=1")
@@ -128,7 +133,7 @@ class Daemon(Observer):
                 self._node.want(connection, child)
             case IkeKeysDerived(ike, suite, keys) if self._key_log is not None:
                 self._key_log.add_ike_sa(ike.spi_i, ike.spi_r, suite, keys)
-            case IkeSaDown() if self._stopping.is_set() and not self._endpoint.status().ike_sas:
+            case IkeSaDown() if self._stopping.is_set() and self._endpoint.is_quiet:
                 self._farewell.set()
         self._control.observe(event)
 
@@ -176,17 +181,39 @@ class Daemon(Observer):
         if fixed_part(settings.daemon) != fixed_part(self._settings.daemon):
             _LOG.warning("the section 'daemon' has changed, which takes effect with the next start")
         self._settings = settings
-        self._endpoint.load(settings.connections, settings.secrets, self._clock.now())
-        asyncio.get_running_loop().call_soon(self._driver.drain)
+        task = asyncio.create_task(self._load())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
         _LOG.info("the configuration was read again: %d connections", len(settings.connections))
         return settings
+
+    async def _load(self) -> None:
+        """Give the endpoint the settings, with the addresses that trapped children need."""
+        settings = self._settings
+        paths = await dynamic_paths(settings.connections, settings.daemon.port, settings.daemon.fwmark)
+        if settings is self._settings:
+            self._endpoint.load(settings.connections, settings.secrets, self._clock.now(), paths=paths)
+            self._driver.drain()
+
+    async def _report_traffic(self) -> None:
+        """Let the endpoint know which peers are heard, so that it need not ask whether they live."""
+        while True:
+            delays = [entry.dpd_delay.in_seconds for entry in self._settings.connections if entry.dpd_delay]
+            if delays:
+                self._driver.report_traffic()
+            await asyncio.sleep(min(max(min(delays, default=10.0) / 2, 0.25), 10.0))
+
+    async def _end_tasks(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _say_farewell(self) -> None:
         tell_supervisor("STOPPING=1")
         self._node.cancel()
         self._endpoint.shutdown(self._clock.now())
         self._driver.drain()
-        if self._endpoint.status().ike_sas:
+        if not self._endpoint.is_quiet:
             try:
                 async with asyncio.timeout(FAREWELL_SECONDS):
                     await self._farewell.wait()
@@ -197,63 +224,3 @@ class Daemon(Observer):
 def _log_unexpected(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
     """Log what no part of the daemon expected; the rest of it goes on."""
     _LOG.error("unexpected: %s", context.get("message"), exc_info=context.get("exception"))
-
-
-def endpoint_settings(daemon: DaemonSettings) -> EndpointSettings:
-    """Return IKE's part of the daemon's settings."""
-    timers = IkeTimers(
-        retransmit_first=daemon.retransmit_timeout,
-        retransmit_base=daemon.retransmit_base,
-        retransmit_tries=daemon.retransmit_tries,
-        retransmit_limit=daemon.retransmit_limit,
-        keepalive=daemon.keep_alive,
-    )
-    return EndpointSettings(
-        timers=timers,
-        cookie_threshold=daemon.half_open_cookie_threshold,
-        nat_t_port=daemon.port_nat_t,
-        export_keys=daemon.keylog is not None,
-    )
-
-
-def runtime_settings(daemon: DaemonSettings) -> RuntimeSettings:
-    """Return the data plane's part of the daemon's settings."""
-    return RuntimeSettings(
-        tun_name=daemon.tun,
-        ike_port=daemon.port,
-        nat_t_port=daemon.port_nat_t,
-        mark=daemon.fwmark or None,
-    )
-
-
-def route_settings(daemon: DaemonSettings, device: str) -> RouteSettings:
-    """Return the routes' part of the daemon's settings."""
-    return RouteSettings(
-        device=device,
-        mtu=daemon.mtu,
-        table=daemon.routing_table,
-        priority=daemon.routing_table_prio,
-        mark=daemon.fwmark,
-    )
-
-
-def node_facts(clock: MonotonicClock) -> NodeFacts:
-    """Return what this host and this package are."""
-    system = os.uname()
-    try:
-        package = version("perilune")
-    except PackageNotFoundError:
-        package = "not installed"
-    return NodeFacts(
-        version=package,
-        sysname=system.sysname,
-        release=system.release,
-        machine=system.machine,
-        started_at=clock.now(),
-        started_text=datetime.now(UTC).astimezone().strftime("%b %d %H:%M:%S %Y"),
-    )
-
-
-def fixed_part(daemon: DaemonSettings) -> tuple[object, ...]:
-    """Return what a running daemon cannot change."""
-    return (endpoint_settings(daemon), runtime_settings(daemon), route_settings(daemon, ""), daemon.vici)

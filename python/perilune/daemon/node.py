@@ -98,23 +98,24 @@ class LiveNode:
         """See `Node.lifetime`."""
         return self._driver.lifetimes.get(spi_in)
 
-    def initiate(self, connection: str, child: str | None, on_failed: Callable[[str], None]) -> None:
+    def initiate(self, connection: str, child: str | None, on_settled: Callable[[str], None]) -> None:
         """See `Node.initiate`."""
-        self._spawn(self._initiate(connection, child, on_failed))
+        self._spawn(self._initiate(connection, child, on_settled))
 
     def want(self, connection: str, child: str) -> None:
         """Initiate a child that is to be up."""
 
-        def give_up(reason: str) -> None:
-            _LOG.warning("%s/%s cannot be initiated now: %s", connection, child, reason)
+        def note(failure: str) -> None:
+            if failure:
+                _LOG.warning("%s/%s cannot be initiated now: %s", connection, child, failure)
 
-        self._spawn(self._initiate(connection, child, give_up))
+        self._spawn(self._initiate(connection, child, note))
 
     def acquire(self, event: Acquire) -> None:
         """Set up the child that a packet wants."""
         self._spawn(self._acquire(event))
 
-    def terminate(self, chosen: ChosenSas, *, force: bool) -> int:
+    def terminate(self, chosen: ChosenSas) -> int:
         """See `Node.terminate`."""
         endpoint, status, now = self._driver.endpoint, self.status(), self.now()
         ike_sas, children = chosen.ike_sas(status), chosen.children(status)
@@ -149,12 +150,13 @@ class LiveNode:
         for task in self._tasks:
             task.cancel()
 
-    async def _initiate(self, connection: str, child: str | None, on_failed: Callable[[str], None]) -> None:
+    async def _initiate(self, connection: str, child: str | None, on_settled: Callable[[str], None]) -> None:
         try:
             path = await self._path_of(connection)
-            self._driver.endpoint.initiate(connection, child, path, self.now())
+            if self._driver.endpoint.initiate(connection, child, path, self.now()).already_up:
+                on_settled("")
         except LocalError as error:
-            on_failed(str(error))
+            on_settled(str(error))
         self._driver.drain()
 
     async def _acquire(self, event: Acquire) -> None:
@@ -163,7 +165,7 @@ class LiveNode:
             return
         try:
             path = await self._path_of(policy.name.rpartition("/")[0])
-            self._driver.endpoint.acquire(event.policy, event.flow, path, self.now())
+            self._driver.endpoint.acquire(event.policy, event.flow, self.now(), path)
         except LocalError as error:
             _LOG.warning("%s wants an SA for %s: %s", event.flow, policy.name, error)
         self._driver.drain()

@@ -85,6 +85,7 @@ class Driver:
         self._data_plane = data_plane
         self._observer = observer
         self._clock = clock
+        self._heard: dict[Spi, int] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -111,6 +112,17 @@ class Driver:
         for event in self.endpoint.events():
             self._observer.on_ike_event(event)
         self._observer.on_drained()
+
+    def report_traffic(self) -> None:
+        """Tell the endpoint which peers were heard since the last call, as their packets were authentic."""
+        now, heard = self._clock.now(), {}
+        for sa in self._data_plane.stats().sas:
+            if sa.direction is Direction.INBOUND:
+                heard[sa.spi] = sa.packets
+                if sa.packets > self._heard.get(sa.spi, 0):
+                    self.endpoint.heard(sa.spi, now)
+        self._heard = heard
+        self.drain()
 
     def _on_readable(self) -> None:
         for event in self._data_plane.take_events():
@@ -143,12 +155,12 @@ class Driver:
         spi = format_spi(event.spi)
         if isinstance(event, SequenceExhausted):
             _DATA_PLANE_LOG.warning("the sequence numbers of %s are used up", spi)
-            self.endpoint.expire(event.spi, Direction.OUTBOUND, hard=True, now=now)
+            self.endpoint.expire(event.spi, Direction.OUTBOUND, now, hard=True)
             return
         is_hard = isinstance(event, HardExpire)
         level, kind = (logging.WARNING, "hard") if is_hard else (logging.DEBUG, "soft")
         _DATA_PLANE_LOG.log(level, "%s reached its %s limit of %s", spi, kind, event.limit.value)
-        self.endpoint.expire(event.spi, event.direction, hard=is_hard, now=now)
+        self.endpoint.expire(event.spi, event.direction, now, hard=is_hard)
 
     def _apply(self, changes: list[Change]) -> None:
         if not changes:

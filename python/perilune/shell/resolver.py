@@ -7,12 +7,13 @@ import socket
 from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
-from perilune.databases.pad import AddressRange, Host, HostName, PadEntry
+from perilune.databases.pad import AddressRange, DynamicSelector, Host, HostName, PadEntry
 from perilune.model.address import IKE_PORT, Endpoint, IpAddress, Path
 from perilune.model.errors import LocalError
 
 _PROBE_PORT = 9
 _LOOK_UP_SECONDS = 10.0
+_PATIENCE_SECONDS = 2.0
 
 
 async def resolve_path(entry: PadEntry, *, port: int = IKE_PORT, mark: int = 0) -> Path:
@@ -39,6 +40,26 @@ async def resolve_path(entry: PadEntry, *, port: int = IKE_PORT, mark: int = 0) 
         local_port = port if entry.local_port == IKE_PORT else entry.local_port
         return Path(Endpoint(local, local_port), Endpoint(remote, entry.remote_port))
     raise LocalError("; ".join(reasons))
+
+
+async def dynamic_paths(entries: Sequence[PadEntry], port: int, mark: int) -> dict[str, Path]:
+    """Return the paths of connections that have `dynamic` selectors, by name, as far as they are known soon.
+
+    Args:
+        entries: The connections.
+        port: See `resolve_path`.
+        mark: See `resolve_path`.
+    """
+    dynamic = [entry for entry in entries if _is_dynamic(entry)]
+    tasks = {entry.name: asyncio.create_task(resolve_path(entry, port=port, mark=mark)) for entry in dynamic}
+    if tasks:
+        await asyncio.wait(tasks.values(), timeout=_PATIENCE_SECONDS)
+    paths = {}
+    for name, task in tasks.items():
+        if task.done() and task.exception() is None:
+            paths[name] = task.result()
+        task.cancel()
+    return paths
 
 
 async def look_up(name: str) -> tuple[IpAddress, ...]:
@@ -84,6 +105,14 @@ def is_own_address(address: IpAddress) -> bool:
     except OSError:
         return False
     return True
+
+
+def _is_dynamic(entry: PadEntry) -> bool:
+    return any(
+        isinstance(selector, DynamicSelector)
+        for child in entry.children
+        for selector in child.local_ts + child.remote_ts
+    )
 
 
 async def _remote_addresses(entry: PadEntry) -> Sequence[IpAddress]:

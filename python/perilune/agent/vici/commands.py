@@ -15,7 +15,7 @@ from perilune.agent.vici.describe import (
     describe_policy,
     describe_policy_traffic,
 )
-from perilune.agent.vici.operations import Deletion, Operation, Operations, SetUp
+from perilune.agent.vici.operations import Deletion, Operation, Operations, SetUp, settle
 from perilune.agent.vici.session import Call, Handler
 from perilune.databases.spd import Action
 from perilune.model.errors import LocalError
@@ -126,7 +126,7 @@ class Commands:
         connection = self._connection_of(ike, child)
         what = f"the set-up of {f'child {child}' if child else f'IKE SA {connection}'}"
         self._operations.add(Operation(call, SetUp(connection, child), what, 1, self._deadline(call)))
-        self._node.initiate(connection, child, call.refuse)
+        self._node.initiate(connection, child, lambda failure: settle(call, 1, failure))
 
     def _connection_of(self, ike: str | None, child: str | None) -> str:
         """Return the connection that a request means."""
@@ -152,7 +152,9 @@ class Commands:
         count = len(ike_ids) + len(child_ids)
         done = Deletion(ike_ids, child_ids)
         self._operations.add(Operation(call, done, "the deletion", count, self._deadline(call)))
-        self._node.terminate(chosen, force=call.request.get("force") == "yes")
+        self._node.terminate(chosen)
+        if call.request.get("force") == "yes":
+            settle(call, count, "")
 
     def _rekey(self, call: Call) -> None:
         chosen = _chosen(call.request)

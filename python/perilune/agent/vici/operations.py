@@ -151,7 +151,7 @@ class Operations:
             verdict = operation.done.observe(event)
             if verdict is not None:
                 self._waiting.remove(operation)
-                _answer(operation, verdict)
+                settle(operation.call, operation.count, verdict)
 
 
 def _show(operation: Operation, event: IkeEvent) -> None:
@@ -161,9 +161,15 @@ def _show(operation: Operation, event: IkeEvent) -> None:
         operation.call.event("control-log", message)
 
 
-def _answer(operation: Operation, failure: str) -> None:
+def settle(call: Call, count: int, failure: str) -> None:
+    """Answer a command.
+
+    Args:
+        call: The command.
+        count: How many SAs it was about.
+        failure: Why it failed; empty where it did not.
+    """
     if failure:
-        operation.call.refuse(failure)
+        call.refuse(failure)
     else:
-        counts = {"matches": str(operation.count), "terminated": str(operation.count)}
-        operation.call.answer({"success": "yes", **counts})
+        call.answer({"success": "yes", "matches": str(count), "terminated": str(count)})

@@ -305,7 +305,7 @@ def test_command_may_take_its_time(desk: Desk, timeout: str) -> None:
 
 def test_terminate_waits_for_the_end(desk: Desk) -> None:
     assert desk.ask("terminate", ike="gw")[0] is None
-    assert desk.node.done == [("terminate", ChosenSas(ike="gw"), False)]
+    assert desk.node.done == [("terminate", ChosenSas(ike="gw"))]
     new = IkeName("gw", 3, IkeSpi(1), IkeSpi(2))
     assert IKE_STATUS.suite is not None
     assert desk.happens(IkeSaRekeyed(IKE, new, IKE_STATUS.suite))[0] is None
@@ -315,10 +315,24 @@ def test_terminate_waits_for_the_end(desk: Desk) -> None:
 
 
 def test_terminate_of_a_child(desk: Desk) -> None:
-    assert desk.ask("terminate", child_id="2", force="yes")[0] is None
-    assert desk.node.done == [("terminate", ChosenSas(child_id=2), True)]
+    assert desk.ask("terminate", child_id="2")[0] is None
+    assert desk.node.done == [("terminate", ChosenSas(child_id=2))]
     assert desk.happens(IkeSaDown(IKE, DownReason.LOCAL))[0] is None
     assert desk.happens(ChildSaDown(IKE, CHILD, DownReason.LOCAL))[0] is not None
+
+
+def test_forced_terminate_does_not_wait(desk: Desk) -> None:
+    response, _ = desk.ask("terminate", ike="gw", force="yes")
+    assert response is not None
+    assert response["terminated"] == "1"
+    assert desk.happens(IkeSaDown(IKE, DownReason.LOCAL)) == (None, [])
+
+
+def test_initiate_of_what_is_up_has_nothing_to_do(desk: Desk) -> None:
+    desk.node.cannot = ""
+    response, _ = desk.ask("initiate", child="net")
+    assert response is not None
+    assert response["success"] == "yes"
 
 
 def test_rekey_counts(desk: Desk) -> None:

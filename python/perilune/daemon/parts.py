@@ -1,0 +1,75 @@
+"""The daemon's settings as each of its parts wants them."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+
+from perilune.agent.node import NodeFacts
+from perilune.config.settings import DaemonSettings
+from perilune.dataplane.runtime import RuntimeSettings
+from perilune.ike.settings import EndpointSettings
+from perilune.ike.timers import IkeTimers
+from perilune.shell.clock import MonotonicClock
+from perilune.shell.routes import RouteSettings
+
+
+def endpoint_settings(daemon: DaemonSettings) -> EndpointSettings:
+    """Return IKE's part of the daemon's settings."""
+    timers = IkeTimers(
+        retransmit_first=daemon.retransmit_timeout,
+        retransmit_base=daemon.retransmit_base,
+        retransmit_tries=daemon.retransmit_tries,
+        retransmit_limit=daemon.retransmit_limit,
+        keepalive=daemon.keep_alive,
+    )
+    return EndpointSettings(
+        timers=timers,
+        cookie_threshold=daemon.half_open_cookie_threshold,
+        nat_t_port=daemon.port_nat_t,
+        export_keys=daemon.keylog is not None,
+    )
+
+
+def runtime_settings(daemon: DaemonSettings) -> RuntimeSettings:
+    """Return the data plane's part of the daemon's settings."""
+    return RuntimeSettings(
+        tun_name=daemon.tun,
+        ike_port=daemon.port,
+        nat_t_port=daemon.port_nat_t,
+        mark=daemon.fwmark or None,
+    )
+
+
+def route_settings(daemon: DaemonSettings, device: str) -> RouteSettings:
+    """Return the routes' part of the daemon's settings."""
+    return RouteSettings(
+        device=device,
+        mtu=daemon.mtu,
+        table=daemon.routing_table,
+        priority=daemon.routing_table_prio,
+        mark=daemon.fwmark,
+    )
+
+
+def node_facts(clock: MonotonicClock) -> NodeFacts:
+    """Return what this host and this package are."""
+    system = os.uname()
+    try:
+        package = version("perilune")
+    except PackageNotFoundError:
+        package = "not installed"
+    return NodeFacts(
+        version=package,
+        sysname=system.sysname,
+        release=system.release,
+        machine=system.machine,
+        started_at=clock.now(),
+        started_text=datetime.now(UTC).astimezone().strftime("%b %d %H:%M:%S %Y"),
+    )
+
+
+def fixed_part(daemon: DaemonSettings) -> tuple[object, ...]:
+    """Return what a running daemon cannot change."""
+    return (endpoint_settings(daemon), runtime_settings(daemon), route_settings(daemon, ""), daemon.vici)
