@@ -169,7 +169,7 @@ class AuthenticationFailed:
 
     def __str__(self) -> str:
         who = "the peer did not authenticate us" if self.by_peer else "the peer is not authentic"
-        return f"{self.ike}: {who}: {self.reason}"
+        return f"{self.ike}: AUTHENTICATION_FAILED: {who}: {self.reason}"
 
 
 @dataclass(frozen=True, slots=True)

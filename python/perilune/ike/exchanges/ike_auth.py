@@ -108,11 +108,12 @@ class Authentication:
         self._context.registry.touch(self)
 
     def _knows_peer(self) -> bool:
+        """Whether there is another IKE SA between the same identities, of whatever connection (section 2.4)."""
         entry = self.initiation.entry
         remote = self._channel.path.remote.address
         return any(
             isinstance(other, IkeSa)
-            and other.peer.entry.name == entry.name
+            and other.peer.local_id == self._local_id
             and (other.peer.remote_id == entry.remote_id or other.path.remote.address == remote)
             for other in self._context.registry
         )
