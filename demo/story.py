@@ -175,9 +175,7 @@ def _fetch(cast: Cast) -> None:
         fetch = _Fetch(child)
         with stage.step(f"Host a fetches {_url()}") as say:
             fetch.reaches(FILE_OCTETS // 4)
-            say(
-                f"{fetch.octets() / 1e6:.0f} MB so far, at {FETCH_OCTETS_PER_S * 8 // 10**6} Mbit/s on purpose"
-            )
+            say(f"{fetch.octets() / 1e6:.0f} MB so far, at {FETCH_OCTETS_PER_S // 10**6} MB/s on purpose")
         with stage.step("Gateway a replaces the Child SA in the middle of it") as say:
             say(_changed(lambda: gateway_a.rekey_child(CHILD), lambda: _child_spi(gateway_a)))
         fetch.reaches(FILE_OCTETS // 2)

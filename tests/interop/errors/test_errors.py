@@ -30,7 +30,7 @@ SHORT = {
 """How strongSwan's log calls a notify that it sends or gets."""
 
 DIFFERENCES = {
-    "wrong-key": r"(?i)secret|pre-shared",
+    "wrong-key": r"(?i)secret|key",
     "wrong-proposal": r"(?i)ENCR|key length|128|256",
     "wrong-esp-proposal": r"(?i)ENCR|AES_CBC|AES_GCM|integrity",
     "wrong-selector": r"10\.77\.0\.0/24",
