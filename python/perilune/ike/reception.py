@@ -17,6 +17,7 @@ from perilune.ike.exchanges.ike_sa_init import Initiation
 from perilune.ike.half_open import HalfOpenTable
 from perilune.ike.ike_sa import IkeSa
 from perilune.ike.rate_limit import RateLimit
+from perilune.ike.received import find_notify
 from perilune.ike.registry import Conversation
 from perilune.model.address import Path
 from perilune.model.errors import DecodeError, PeerError
@@ -108,7 +109,8 @@ class Reception:
         ##% there might be problems with SAs to that IP address and should
         ##% initiate a liveness check for any such IKE SA.
         self._context.outbox.tell(Dropped(path, "it is not protected"))
-        if message.header.flags.response and sa.channel.is_idle and self._hints.allow(now):
+        told = find_notify(message.payloads, NotifyType.INVALID_IKE_SPI) is not None
+        if told and message.header.flags.response and sa.channel.is_idle and self._hints.allow(now):
             upkeep.ask_liveness(sa, now)
 
     def _answer_unknown(self, header: Header, path: Path, now: Instant) -> None:
