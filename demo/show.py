@@ -101,11 +101,13 @@ class Stage:
                 f'"{needle}"', *(f"[{'red' if times else 'green'}]{times:,} times[/]" for times in seen)
             )
         self.console.print(table)
-        for place, overheard in heard.items():
-            for kind in {"ESP", "ESP in UDP", "TCP"} & set(overheard.samples):
-                octets = bytes.fromhex(overheard.samples[kind])[ETHERNET_OCTETS:]
-                self.console.print(f"  {place}: {kind}", style="dim")
-                self.console.print(Text(dump(octets), style="dim"))
+
+    def packet(self, place: str, overheard: Overheard) -> None:
+        """Show the beginning of one packet as an eavesdropper has it."""
+        for kind in sorted({"ESP", "ESP in UDP", "TCP"} & set(overheard.samples)):
+            octets = bytes.fromhex(overheard.samples[kind])[ETHERNET_OCTETS:]
+            self.console.print(f"  {place}: {kind}", style="dim")
+            self.console.print(Text(dump(octets), style="dim"))
 
     def fail(self, reason: str, logs: Sequence[tuple[str, str]] = ()) -> None:
         """Say what went wrong, with the end of the gateways' logs."""

@@ -111,6 +111,8 @@ def _act(cast: Cast) -> None:
     stage.sad(cast.gateway_a)
     stage.spd(cast.gateway_a)
     stage.eavesdropper({"wire, no tunnel": clear, "wire, tunnel": on_wire, "host b's cable": on_lan}, NEEDLES)
+    stage.packet("wire, no tunnel", clear)
+    stage.packet("wire, tunnel", on_wire)
     _nothing_leaked(on_wire, on_lan)
     _throughput(cast)
 
