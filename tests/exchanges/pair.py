@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
+from exchanges.link import Datagram, Link
+from exchanges.settings import LEFT, RIGHT, left, right, secret
+from exchanges.traffic import Verified, inbound_sa, outbound_sa
 from perilune.databases.changes import AddSa, Change, RemovePolicy, RemoveSa
 from perilune.databases.pad import PadEntry, SharedSecret
 from perilune.databases.sad import Direction, SadEntry
@@ -19,10 +22,6 @@ from perilune.ike.status import ChildSaStatus, IkeSaStatus
 from perilune.model.address import IKE_PORT, NAT_T_PORT, Endpoint, Path
 from perilune.model.spi import Spi
 from perilune.model.time import Duration, Instant, earliest
-
-from exchanges.link import Datagram, Link
-from exchanges.settings import LEFT, RIGHT, left, right, secret
-from exchanges.traffic import Verified, inbound_sa, outbound_sa
 from support.rng import SeededRng
 
 E_ = TypeVar("E_")
@@ -57,7 +56,9 @@ class Side:
     def path(self, port: int = IKE_PORT, remote_port: int = IKE_PORT) -> Path:
         return Path(Endpoint(self.address, port), Endpoint(self.remote.address, remote_port))
 
-    def load(self, entry: PadEntry, secrets: SharedSecret, now: Instant, **options: Any) -> None:
+    def load(
+        self, entry: PadEntry, secrets: SharedSecret, now: Instant, **options: Mapping[str, Path]
+    ) -> None:
         self.endpoint.load([entry], [secrets], now, **options)
 
     def all(self, kind: type[E_]) -> list[E_]:
@@ -243,9 +244,7 @@ class Pair:
         assert ours == theirs, f"IKE SAs differ: {ours} and {theirs}"
 
     def _next(self) -> Instant | None:
-        return earliest(
-            self.link.next_arrival(), self.left.next_timeout(), self.right.next_timeout()
-        )
+        return earliest(self.link.next_arrival(), self.left.next_timeout(), self.right.next_timeout())
 
     def _due_now(self) -> bool:
         at = earliest(self.left.next_timeout(), self.right.next_timeout())
@@ -284,7 +283,8 @@ class Pair:
 
     def _drain(self) -> None:
         for _ in range(10):
-            if not any([self._drain_side(side) for side in self.sides]):
+            wishes = [self._drain_side(side) for side in self.sides]
+            if not any(wishes):
                 return
         raise AssertionError("wishes without end")
 

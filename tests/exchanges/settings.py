@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ipaddress import ip_address, ip_network
-from typing import Any, Final
+from typing import Final
 
 from perilune.databases.pad import AddressRange, ChildPolicy, PadEntry, SharedSecret
 from perilune.ike.settings import EndpointSettings
@@ -21,7 +21,10 @@ RIGHT_NET: Final = "10.2.0.0/16"
 
 
 def ike_proposal(
-    *methods: KeId, encr: EncrId = EncrId.ENCR_AES_GCM_16, bits: int = 256, prf: PrfId = PrfId.PRF_HMAC_SHA2_256
+    *methods: KeId,
+    encr: EncrId = EncrId.ENCR_AES_GCM_16,
+    bits: int = 256,
+    prf: PrfId = PrfId.PRF_HMAC_SHA2_256,
 ) -> Proposal:
     transforms = [
         Transform(TransformType.ENCR, encr, None if encr is EncrId.ENCR_CHACHA20_POLY1305 else bits),
@@ -53,8 +56,10 @@ def selectors(*networks: str) -> tuple[TrafficSelector, ...]:
     return tuple(TrafficSelector.of_network(ip_network(network)) for network in networks)
 
 
-def child(name: str = "net", *, local: str = LEFT_NET, remote: str = RIGHT_NET, **changes: Any) -> ChildPolicy:
-    settings: dict[str, Any] = {
+def child(
+    name: str = "net", *, local: str = LEFT_NET, remote: str = RIGHT_NET, **changes: object
+) -> ChildPolicy:
+    settings: dict[str, object] = {
         "name": name,
         "proposals": (esp_proposal(),),
         "local_ts": selectors(*local.split()),
@@ -67,9 +72,9 @@ def host(address: str) -> tuple[AddressRange, ...]:
     return (AddressRange(ip_address(address), ip_address(address)),)
 
 
-def left(**changes: Any) -> PadEntry:
+def left(**changes: object) -> PadEntry:
     """Return the connection of the left side, which begins in most tests."""
-    settings: dict[str, Any] = {
+    settings: dict[str, object] = {
         "name": "gw",
         "remote_addrs": host(RIGHT),
         "proposals": (ike_proposal(),),
@@ -81,9 +86,9 @@ def left(**changes: Any) -> PadEntry:
     return PadEntry(**(settings | changes))
 
 
-def right(**changes: Any) -> PadEntry:
+def right(**changes: object) -> PadEntry:
     """Return the connection of the right side; unless it is changed it fits the left one."""
-    settings: dict[str, Any] = {
+    settings: dict[str, object] = {
         "name": "gw",
         "remote_addrs": host(LEFT),
         "proposals": (ike_proposal(),),
@@ -99,5 +104,5 @@ def secret(text: str = "a shared secret") -> SharedSecret:
     return SharedSecret(Secret(text.encode()))
 
 
-def endpoint_settings(**changes: Any) -> EndpointSettings:
+def endpoint_settings(**changes: object) -> EndpointSettings:
     return EndpointSettings(**changes)

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import pytest
-from perilune.databases.sad import Direction, Lifetime, Limits
-from perilune.ike.events import ChildSaDown, ChildSaRekeyed, ChildSaUp, Refused
-from perilune.ike.status import ChildSaState
-from perilune.model.iana import KeId
-from perilune.model.time import Duration
 
 from exchanges.pair import Pair
 from exchanges.settings import LEFT_NET, RIGHT_NET, child, esp_proposal, left, right, selectors
+from perilune.databases.sad import Direction, Lifetime, Limits
+from perilune.ike.events import ChildSaDown, ChildSaRekeyed, ChildSaUp, Refused
+from perilune.ike.settings import EndpointSettings
+from perilune.ike.status import ChildSaState
+from perilune.model.iana import KeId
+from perilune.model.time import Duration
 
 SECOND = child("other", local="10.3.0.0/16", remote="10.4.0.0/16")
 SECOND_MIRRORED = child("other", local="10.4.0.0/16", remote="10.3.0.0/16")
 MIRRORED = child(local=RIGHT_NET, remote=LEFT_NET)
 
 
-def two_children(**options: object) -> Pair:
+def two_children() -> Pair:
     return Pair(
         left_entry=left(children=(child(), SECOND)), right_entry=right(children=(MIRRORED, SECOND_MIRRORED))
     )
@@ -128,9 +129,7 @@ def test_no_packet_is_lost_while_a_child_is_rekeyed(who: str) -> None:
 
 
 def test_soft_limit_leads_to_a_successor_and_traffic_goes_on() -> None:
-    lifetime = Lifetime(
-        soft=Limits(time=Duration.seconds(60)), hard=Limits(time=Duration.seconds(70))
-    )
+    lifetime = Lifetime(soft=Limits(time=Duration.seconds(60)), hard=Limits(time=Duration.seconds(70)))
     jitter = {"lifetime": lifetime, "rand_time": Duration.seconds(10)}
     pair = Pair(
         left_entry=left(children=(child(**jitter),)),
@@ -145,9 +144,7 @@ def test_soft_limit_leads_to_a_successor_and_traffic_goes_on() -> None:
 
 
 def test_hard_limit_closes_a_child_that_was_not_rekeyed() -> None:
-    pair = Pair(
-        left_entry=left(children=(child(lifetime=Lifetime(hard=Limits(time=Duration.seconds(60)))),))
-    )
+    pair = Pair(left_entry=left(children=(child(lifetime=Lifetime(hard=Limits(time=Duration.seconds(60)))),)))
     pair.establish()
     pair.run(Duration.seconds(61))
     assert pair.left.has(ChildSaDown)
@@ -174,8 +171,6 @@ def test_child_with_unacceptable_selectors_leaves_the_ike_sa_up() -> None:
 
 
 def test_child_limit_is_told_by_no_additional_sas() -> None:
-    from perilune.ike.settings import EndpointSettings
-
     pair = Pair(
         left_entry=left(children=(child(), SECOND)),
         right_entry=right(children=(MIRRORED, SECOND_MIRRORED)),

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+from exchanges.pair import Pair
+from exchanges.settings import LEFT_NET, RIGHT_NET, selectors
 from perilune.databases.sad import Direction, Encapsulation
 from perilune.ike.events import ChildSaUp, IkeSaUp
 from perilune.model.identity import Identity
-
-from exchanges.pair import Pair
-from exchanges.settings import LEFT_NET, RIGHT_NET, selectors
 
 
 def test_four_messages_set_up_an_ike_sa_and_a_child() -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from perilune.ike.events import ChildSaDown, DownReason, Dropped, IkeSaDown, PeerUnreachable
-from perilune.model.time import Duration
 
 from exchanges.pair import Pair
 from exchanges.settings import left
+from perilune.ike.events import ChildSaDown, DownReason, Dropped, IkeSaDown, PeerUnreachable
+from perilune.model.time import Duration
 
 
 @pytest.mark.parametrize("who", ["left", "right"])
@@ -92,7 +92,7 @@ def test_dead_peer_is_found_and_its_sas_end() -> None:
 def test_shutdown_tells_the_peers_and_begins_nothing() -> None:
     pair = Pair()
     pair.establish()
-    pair.do(lambda now: pair.left.endpoint.shutdown(now))
+    pair.do(pair.left.endpoint.shutdown)
     pair.settle()
     assert pair.left.endpoint.is_quiet
     assert pair.right.endpoint.is_quiet

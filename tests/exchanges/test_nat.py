@@ -5,15 +5,15 @@ from __future__ import annotations
 from ipaddress import ip_address
 
 import pytest
+
+from exchanges.link import Nat
+from exchanges.pair import Pair
+from exchanges.settings import LEFT, host, left, right
 from perilune.databases.pad import ANY_IPV4
 from perilune.databases.sad import Direction, Encapsulation
 from perilune.ike.events import IkeSaUp, PeerMoved
 from perilune.model.address import NAT_T_PORT, Endpoint, Path
 from perilune.model.time import Duration
-
-from exchanges.link import Nat
-from exchanges.pair import Pair
-from exchanges.settings import LEFT, left, right
 
 OUTSIDE = ip_address("203.0.113.9")
 
@@ -113,8 +113,6 @@ def test_without_a_nat_everything_stays_on_port_500() -> None:
 
 @pytest.mark.parametrize("addresses", [("2001:db8::1", "2001:db8:1::1"), (LEFT, "198.51.100.1")])
 def test_both_families(addresses: tuple[str, str]) -> None:
-    from exchanges.settings import host
-
     pair = Pair(
         addresses=addresses,
         left_entry=left(remote_addrs=host(addresses[1])),

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from perilune.databases.sad import Direction
-from perilune.ike.events import ChildSaDown, ChildSaRekeyed, DownReason, Refused
-from perilune.model.time import Duration
 
 from exchanges.link import Datagram
 from exchanges.pair import Pair, Side
+from perilune.databases.sad import Direction
+from perilune.ike.events import ChildSaDown, ChildSaRekeyed, DownReason, Refused
+from perilune.model.time import Duration
 
 SEEDS = range(8)
 

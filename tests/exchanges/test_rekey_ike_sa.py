@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import pytest
-from perilune.ike.events import ChildSaDown, ChildSaRekeyed, ChildSaUp, DownReason, IkeSaDown, IkeSaRekeyed, Refused
+
+from exchanges.pair import Pair, Side
+from exchanges.settings import LEFT_NET, RIGHT_NET, child, ike_proposal, left, right
+from perilune.ike.events import (
+    ChildSaDown,
+    ChildSaRekeyed,
+    ChildSaUp,
+    DownReason,
+    IkeSaDown,
+    IkeSaRekeyed,
+    Refused,
+)
 from perilune.ike.status import IkeSaState
 from perilune.model.iana import KeId
 from perilune.model.time import Duration
-
-from exchanges.pair import Pair, Side
-from exchanges.settings import RIGHT_NET, LEFT_NET, child, ike_proposal, left, right
 
 SEEDS = range(8)
 

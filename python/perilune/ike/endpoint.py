@@ -109,7 +109,8 @@ class IkeEndpoint:
             LocalError: There is no such connection or child, or the endpoint is closing.
         """
         entry, policy = self._find(connection, child)
-        self._context.wishes.under_way((connection, policy.name))
+        wished = self._context.wishes.under_way((connection, policy.name))
+        flow = flow or wished
         sa = self._established(connection, path)
         if sa is not None:
             return self._join(sa, policy, flow, now)
@@ -144,7 +145,7 @@ class IkeEndpoint:
         if path is not None:
             self.initiate(wish.connection, wish.child, path, now, flow=flow)
         else:
-            self._context.wishes.want((wish.connection, wish.child), now)
+            self._context.wishes.want((wish.connection, wish.child), now, flow)
             self._context.wishes.handle_timeout(now)
 
     def expire(self, spi: Spi, direction: Direction, now: Instant, *, hard: bool) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from perilune.dataplane.events import Flow
 from perilune.ike.events import PathWanted
 from perilune.ike.outbox import Outbox
 from perilune.ike.timers import IkeTimers
@@ -25,6 +26,9 @@ class _Wish:
     wait: Duration
     """How long to wait behind the next failure."""
 
+    flow: Flow | None = None
+    """The packet that wants it, where one does."""
+
 
 class Wishes:
     """The children that are wanted and not up.
@@ -39,19 +43,22 @@ class Wishes:
         self._timers = timers
         self._wishes: dict[ChildKey, _Wish] = {}
 
-    def want(self, key: ChildKey, now: Instant) -> None:
+    def want(self, key: ChildKey, now: Instant, flow: Flow | None = None) -> None:
         """Wish for a child at once; one that is wished for already goes on as it was."""
-        self._wishes.setdefault(key, _Wish(now, self._timers.reconnect_first))
+        self._wishes.setdefault(key, _Wish(now, self._timers.reconnect_first, flow))
 
     def want_again(self, key: ChildKey, now: Instant) -> None:
         """Wish for a child that was lost, after a short wait."""
         wait = self._timers.reconnect_first
         self._wishes.setdefault(key, _Wish(now + wait, wait * 2))
 
-    def under_way(self, key: ChildKey) -> None:
-        """Be silent about a child while somebody tries."""
-        if wish := self._wishes.get(key):
-            wish.at = None
+    def under_way(self, key: ChildKey) -> Flow | None:
+        """Be silent about a child while somebody tries; return the packet that wants it."""
+        wish = self._wishes.get(key)
+        if wish is None:
+            return None
+        wish.at = None
+        return wish.flow
 
     def fulfilled(self, key: ChildKey) -> None:
         """Forget a wish: the child is up, or is not wanted any more."""

@@ -108,7 +108,7 @@ class Authentication:
         self._context.registry.touch(self)
 
     def _knows_peer(self) -> bool:
-        """Whether there is another IKE SA between the same identities, of whatever connection (section 2.4)."""
+        """Whether there is another IKE SA between the same identities, of any connection (section 2.4)."""
         entry = self.initiation.entry
         remote = self._channel.path.remote.address
         return any(
