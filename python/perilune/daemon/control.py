@@ -9,7 +9,7 @@ from pathlib import Path as FilePath
 from perilune.agent.node import Node
 from perilune.agent.vici.codec import Node as ViciNode
 from perilune.agent.vici.commands import EVENTS, Commands
-from perilune.agent.vici.news import news_of
+from perilune.agent.vici.news import name_of_news, news_of
 from perilune.agent.vici.operations import Operations
 from perilune.agent.vici.server import Server
 from perilune.daemon.log import ROOT_LOGGER, EventHandler
@@ -48,9 +48,9 @@ class Control:
     def observe(self, event: IkeEvent) -> None:
         """Tell commands that wait, and clients that registered, what happened in IKE."""
         self._operations.observe(event)
-        news = news_of(event, self._node)
-        if news is not None:
-            self._server.publish(*news)
+        name = name_of_news(event)
+        if name is not None and self._server.is_wanted(name):
+            self._server.publish(name, news_of(event, self._node))
 
     def flush(self) -> None:
         """Send clients what is for them, and set the timer for commands that wait."""

@@ -22,7 +22,6 @@ from perilune.daemon.parts import (
     runtime_settings,
 )
 from perilune.daemon.privileges import check_system
-from perilune.daemon.route_keeper import RouteKeeper
 from perilune.daemon.supervisor import tell_supervisor
 from perilune.databases.changes import AddPolicy, AddSa, Change, RemovePolicy
 from perilune.dataplane.events import Acquire, DeviceLost
@@ -35,7 +34,7 @@ from perilune.shell.driver import Driver, Observer
 from perilune.shell.key_log import KeyLog
 from perilune.shell.resolver import dynamic_paths
 from perilune.shell.rng import KernelRng
-from perilune.shell.routes import Routes
+from perilune.shell.route_table import RouteTable
 
 FAREWELL_SECONDS = 2.0
 """How long a shutdown waits for peers to answer the deletion of their SAs."""
@@ -92,7 +91,7 @@ class Daemon(Observer):
             stop=self._stopping.set,
         )
         self._control = Control(self._node, daemon.vici)
-        self._routes = RouteKeeper(Routes(route_settings(daemon, self._data_plane.tun_name)))
+        self._routes = RouteTable(route_settings(daemon, self._data_plane.tun_name))
 
     async def run(self) -> None:
         """Run until told to stop.
@@ -104,8 +103,8 @@ class Daemon(Observer):
         asyncio.get_running_loop().set_exception_handler(_log_unexpected)
         async with AsyncExitStack() as stack:
             stack.callback(self._data_plane.close)
-            stack.push_async_callback(self._routes.close)
-            await self._routes.open(is_routing=self._settings.daemon.install_routes)
+            stack.callback(self._routes.close)
+            self._routes.open()
             stack.push_async_callback(self._control.close)
             await self._control.open()
             await self._load()
@@ -143,12 +142,15 @@ class Daemon(Observer):
             self._node.acquire(event)
 
     def on_changes(self, changes: Sequence[Change]) -> None:
-        """Write keys down, and let routes follow policies."""
-        for change in changes:
-            if isinstance(change, AddSa) and self._key_log is not None:
-                self._key_log.add_esp_sa(change.entry)
-        if any(isinstance(change, AddPolicy | RemovePolicy) for change in changes):
-            self._routes.follow(tuple(self._driver.policies.values()))
+        """Write keys down, and let routes follow policies before a datagram is sent."""
+        try:
+            for change in changes:
+                if isinstance(change, AddSa) and self._key_log is not None:
+                    self._key_log.add_esp_sa(change.entry)
+            self._routes.remove([change.id for change in changes if isinstance(change, RemovePolicy)])
+            self._routes.add([change.entry for change in changes if isinstance(change, AddPolicy)])
+        except ResourceError as error:
+            _LOG.error("%s", error)
 
     def on_device_lost(self, event: DeviceLost) -> None:
         """Stop: without the device nothing can be carried."""

@@ -12,7 +12,7 @@ from perilune.dataplane.runtime import RuntimeSettings
 from perilune.ike.settings import EndpointSettings
 from perilune.ike.timers import IkeTimers
 from perilune.shell.clock import MonotonicClock
-from perilune.shell.routes import RouteSettings
+from perilune.shell.route_table import RouteSettings
 
 
 def endpoint_settings(daemon: DaemonSettings) -> EndpointSettings:
@@ -50,6 +50,7 @@ def route_settings(daemon: DaemonSettings, device: str) -> RouteSettings:
         table=daemon.routing_table,
         priority=daemon.routing_table_prio,
         mark=daemon.fwmark,
+        is_routing=daemon.install_routes,
     )
 
 

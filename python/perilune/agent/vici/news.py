@@ -18,21 +18,35 @@ from perilune.ike.names import ChildName, IkeName
 from perilune.model.spi import format_ike_spi
 
 
-def news_of(event: IkeEvent, node: Node) -> tuple[str, Tree] | None:
-    """Return the name and message of the VICI event for something that happened; None where VICI has none."""
+def name_of_news(event: IkeEvent) -> str | None:
+    """Return the name of the VICI event for something that happened; None where VICI has none."""
+    match event:
+        case IkeSaUp() | IkeSaDown():
+            return "ike-updown"
+        case IkeSaRekeyed():
+            return "ike-rekey"
+        case ChildSaUp() | ChildSaDown():
+            return "child-updown"
+        case ChildSaRekeyed():
+            return "child-rekey"
+    return None
+
+
+def news_of(event: IkeEvent, node: Node) -> Tree:
+    """Return the message of the VICI event for something that happened; empty where VICI has none."""
     match event:
         case IkeSaUp(ike=ike) | IkeSaDown(ike=ike):
-            return "ike-updown", _up(event) | {ike.connection: _ike(ike, node)}
+            return _up(event) | {ike.connection: _ike(ike, node)}
         case IkeSaRekeyed(ike=ike, new=new):
-            return "ike-rekey", {ike.connection: {"old": _ike(ike, node), "new": _ike(new, node)}}
+            return {ike.connection: {"old": _ike(ike, node), "new": _ike(new, node)}}
         case ChildSaUp(ike=ike, child=child) | ChildSaDown(ike=ike, child=child):
-            return "child-updown", _up(event) | {ike.connection: _with_child(ike, child, node)}
+            return _up(event) | {ike.connection: _with_child(ike, child, node)}
         case ChildSaRekeyed(ike=ike, child=child, new=new_child):
             children: Tree = {
                 child.name: {"old": _child(child, node), "new": _child(new_child, node)},
             }
-            return "child-rekey", {ike.connection: _ike(ike, node) | {"child-sas": children}}
-    return None
+            return {ike.connection: _ike(ike, node) | {"child-sas": children}}
+    return {}
 
 
 def _up(event: IkeEvent) -> Tree:

@@ -32,6 +32,10 @@ class Server:
         session.close()
         self._sessions.discard(session)
 
+    def is_wanted(self, name: str) -> bool:
+        """Whether any client registered for an event; else its message need not be made."""
+        return any(session.wants(name) for session in self._sessions)
+
     def publish(self, name: str, message: Node) -> None:
         """Send an event to every client that registered for it."""
         for session in tuple(self._sessions):

@@ -86,9 +86,13 @@ class Session:
         self._output.clear()
         return output
 
+    def wants(self, name: str) -> bool:
+        """Whether the client registered for an event."""
+        return name in self._registered and not self.is_closed
+
     def publish(self, name: str, message: Node) -> None:
         """Send an event if the client registered for it."""
-        if name in self._registered and not self.is_closed:
+        if self.wants(name):
             self._send(Packet(PacketType.EVENT, name, message))
 
     def finish(self, message: Node) -> None:

@@ -9,7 +9,7 @@ import pytest
 from perilune.agent.node import ChosenSas
 from perilune.agent.vici.codec import Node
 from perilune.agent.vici.commands import EVENTS, Commands
-from perilune.agent.vici.news import news_of
+from perilune.agent.vici.news import name_of_news, news_of
 from perilune.agent.vici.operations import Operations
 from perilune.agent.vici.packet import Framer, Packet, PacketType
 from perilune.agent.vici.server import Server
@@ -375,7 +375,7 @@ def test_reload_and_stop(desk: Desk) -> None:
 
 def test_news_of_sas() -> None:
     node = ExampleNode()
-    name, message = news_of(CHILD_UP, node) or ("", {})
+    name, message = name_of_news(CHILD_UP), news_of(CHILD_UP, node)
     assert name == "child-updown"
     assert message["up"] == "yes"
     assert isinstance(sa := message["gw"], Mapping)
@@ -383,9 +383,10 @@ def test_news_of_sas() -> None:
     assert list(children) == ["net-2"]
 
     node.become_empty()
-    name, message = news_of(IkeSaDown(IKE, DownReason.PEER), node) or ("", {})
+    down = IkeSaDown(IKE, DownReason.PEER)
+    name, message = name_of_news(down), news_of(down, node)
     assert name == "ike-updown"
     assert "up" not in message
     assert isinstance(sa := message["gw"], Mapping)
     assert sa["initiator-spi"] == "5ad1c0de11223344"
-    assert news_of(PathWanted("gw", "net"), node) is None
+    assert name_of_news(PathWanted("gw", "net")) is None
