@@ -46,7 +46,9 @@ from perilune.model.address import Path
 from perilune.model.spi import IkeSpi
 from perilune.model.time import Duration, Instant, earliest
 
-_COMES_BACK: Final = frozenset({DownReason.EXPIRED, DownReason.REDUNDANT, DownReason.UNREACHABLE})
+_COMES_BACK: Final = frozenset(
+    {DownReason.EXPIRED, DownReason.REDUNDANT, DownReason.REPLACED, DownReason.UNREACHABLE}
+)
 """Ends that nobody wanted, after which a child with `start_action = start` is started again."""
 
 
@@ -229,6 +231,7 @@ class IkeSa:
         It asks at its next timeout, so that a response that is yet to be sent here comes first.
         """
         self.supersede(now)
+        new.channel.path = self.path
         new.children.inherit(self.children)
         self.context.outbox.tell(IkeSaRekeyed(self.name, new.name, new.keyed.suite))
         for task, at in self.tasks.take_waiting():

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import islice
+from typing import Final
 
 from perilune.databases.pad import ChildSelector, DynamicSelector
 from perilune.dataplane.events import Flow
@@ -10,6 +12,12 @@ from perilune.ike.refusal import Refusal
 from perilune.model.address import IpAddress
 from perilune.model.iana import NotifyType
 from perilune.model.selector import TrafficSelector
+
+MAX_SELECTORS: Final = 255
+"""What Number of TSs in a payload can count to (section 3.13)."""
+
+_MOST_COMPARED: Final = 512
+"""Intersections that are looked at, so that a hostile list costs little."""
 
 Selectors = tuple[TrafficSelector, ...]
 """Selectors of one end; a packet needs to match one of them."""
@@ -29,8 +37,8 @@ def narrow(ours: Sequence[TrafficSelector], theirs: Sequence[TrafficSelector]) -
     ##% o  If the responder's policy allows it to accept the first selector of
     ##% TSi and TSr, then the responder MUST narrow the Traffic Selectors to a
     ##% subset that includes the initiator's first choices.
-    common = [both for their in theirs for our in ours if (both := our.intersection(their))]
-    return without_contained(common)
+    common = (both for their in theirs for our in ours if (both := our.intersection(their)))
+    return without_contained(islice(common, _MOST_COMPARED))[:MAX_SELECTORS]
 
 
 def without_contained(selectors: Iterable[TrafficSelector]) -> Selectors:
@@ -58,7 +66,7 @@ def with_flow(local: Selectors, remote: Selectors, flow: Flow | None) -> tuple[S
         flow: The packet, or None where no packet is the cause.
     """
     if flow is None:
-        return local, remote
+        return local[:MAX_SELECTORS], remote[:MAX_SELECTORS]
     ##= https://www.rfc-editor.org/rfc/rfc7296#section-2.9
     ##% To enable the responder to choose the appropriate range in this case,
     ##% if the initiator has requested the SA due to a data packet, the
@@ -68,7 +76,7 @@ def with_flow(local: Selectors, remote: Selectors, flow: Flow | None) -> tuple[S
     source_port, destination_port = flow.ports or (None, None)
     source = _of_packet(flow.source, flow.protocol, source_port)
     destination = _of_packet(flow.destination, flow.protocol, destination_port)
-    return (source, *local), (destination, *remote)
+    return (source, *local)[:MAX_SELECTORS], (destination, *remote)[:MAX_SELECTORS]
 
 
 def require_subset(

@@ -27,7 +27,7 @@ class _Wish:
     """How long to wait behind the next failure."""
 
     flow: Flow | None = None
-    """The packet that wants it, where one does."""
+    """The packet that wants it: such a wish ends with its first failure, as the next packet renews it."""
 
 
 class Wishes:
@@ -66,9 +66,14 @@ class Wishes:
 
     def failed(self, key: ChildKey, now: Instant) -> None:
         """Try a child later that could not be set up; nothing happens where nobody wished for it."""
-        if wish := self._wishes.get(key):
-            wish.at = now + wish.wait
-            wish.wait = min(wish.wait * 2, self._timers.reconnect_longest)
+        wish = self._wishes.get(key)
+        if wish is None:
+            return
+        if wish.flow is not None:
+            del self._wishes[key]
+            return
+        wish.at = now + wish.wait
+        wish.wait = min(wish.wait * 2, self._timers.reconnect_longest)
 
     def keep_only(self, known: set[ChildKey]) -> None:
         """Forget the wishes for children that are configured no more."""

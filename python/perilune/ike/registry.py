@@ -45,6 +45,7 @@ class Registry:
         self._conversations: dict[IkeSpi, Conversation] = {}
         self._touched: dict[IkeSpi, None] = {}
         self._queue: list[tuple[int, IkeSpi]] = []
+        self._queued: dict[IkeSpi, int] = {}
         self._last_id = 0
 
     def __iter__(self) -> Iterator[Conversation]:
@@ -80,15 +81,14 @@ class Registry:
             ns, spi = self._queue[0]
             if self._timeout_of(spi) == Instant(ns):
                 return Instant(ns)
-            heapq.heappop(self._queue)
+            self._pop()
         return None
 
     def take_due(self, now: Instant) -> Iterator[Conversation]:
         """Yield the conversations whose time has come; each is touched, and so queued anew."""
         due: list[Conversation] = []
         while (at := self.next_timeout()) is not None and at <= now:
-            conversation = self._conversations[heapq.heappop(self._queue)[1]]
-            due.append(conversation)
+            due.append(self._conversations[self._pop()])
         for conversation in due:
             if self._conversations.get(conversation.local_spi) is conversation:
                 self.touch(conversation)
@@ -97,9 +97,16 @@ class Registry:
     def _requeue_touched(self) -> None:
         for spi in self._touched:
             timeout = self._timeout_of(spi)
-            if timeout is not None:
+            if timeout is not None and self._queued.get(spi) != timeout.ns:
                 heapq.heappush(self._queue, (timeout.ns, spi))
+                self._queued[spi] = timeout.ns
         self._touched.clear()
+
+    def _pop(self) -> IkeSpi:
+        ns, spi = heapq.heappop(self._queue)
+        if self._queued.get(spi) == ns:
+            del self._queued[spi]
+        return spi
 
     def _timeout_of(self, spi: IkeSpi) -> Instant | None:
         conversation = self._conversations.get(spi)

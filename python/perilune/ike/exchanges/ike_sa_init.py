@@ -156,7 +156,11 @@ class Initiation:
         """Tell that this came to nothing, under the name that it had in the end."""
         self._context.outbox.tell(IkeSaDown(name, reason))
         for child in self.wanted:
-            self._context.wishes.failed((self.entry.name, child.policy.name), now)
+            key = (self.entry.name, child.policy.name)
+            if reason is DownReason.LOCAL:
+                self._context.wishes.fulfilled(key)
+            else:
+                self._context.wishes.failed(key, now)
 
     def _send(self, now: Instant) -> None:
         payloads = self._payloads()
