@@ -22,9 +22,9 @@ def single(text: str) -> AddressRange:
     return AddressRange(ip_address(text), ip_address(text))
 
 
-def entry(local: tuple[str, ...] = (), remote: tuple[str, ...] = ("127.0.0.2",), **more: int) -> PadEntry:
+def entry(local: tuple[str, ...] = (), remote: tuple[str, ...] = ("127.0.0.2",)) -> PadEntry:
     here = tuple(single(text) for text in local) or (ANY_IPV4, ANY_IPV6)
-    return replace(ENTRY, local_addrs=here, remote_addrs=tuple(single(text) for text in remote), **more)
+    return replace(ENTRY, local_addrs=here, remote_addrs=tuple(single(text) for text in remote))
 
 
 def path_of(connection: PadEntry, port: int = 500) -> Path:
@@ -43,7 +43,7 @@ def test_address_that_the_connection_names_is_taken_before_the_route_s() -> None
 
 def test_port_of_the_daemon_is_the_default() -> None:
     assert path_of(entry(), port=5000).local.port == 5000
-    path = path_of(entry(local_port=4500, remote_port=4500), port=5000)
+    path = path_of(replace(entry(), local_port=4500, remote_port=4500), port=5000)
     assert (path.local.port, path.remote.port) == (4500, 4500)
 
 
