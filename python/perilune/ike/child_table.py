@@ -95,7 +95,10 @@ class ChildTable:
             path=path,
         )
         ##= https://www.rfc-editor.org/rfc/rfc7296#section-2.8
-        ##% the responder MUST be prepared to receive packets on the new SA
+        ##% The
+        ##% responder to a CREATE_CHILD_SA MUST be prepared to accept messages on
+        ##% an SA before sending its response to the creation request, so there
+        ##% is no ambiguity for the initiator.
         ready_after = None if agreement.began_here or old is None else agreement.spi_in
         self._context.outbox.change(*child.additions(self._context.rng, ready_after))
         self._children[child.id] = child

@@ -65,9 +65,10 @@ def find_nat(
     if not sources or not destinations:
         return None
     ##= https://www.rfc-editor.org/rfc/rfc7296#section-2.23
-    ##% If none of the NAT_DETECTION_SOURCE_IP
-    ##% payload(s) received matches the expected value [...] the other end
-    ##% is behind a NAT
+    ##% If none of the NAT_DETECTION_SOURCE_IP payload(s) received matches
+    ##% the expected value of the source IP and port found from the IP
+    ##% header of the packet containing the payload, it means that the
+    ##% system sending those payloads is behind a NAT
     local_is_seen = nat_detection_hash(spi_i, spi_r, path.local) in destinations
     remote_is_seen = nat_detection_hash(spi_i, spi_r, path.remote) in sources
     return Nat(local_behind=pretend or not local_is_seen, remote_behind=not remote_is_seen)

@@ -1,0 +1,73 @@
+"""A peer that authenticated itself and then sends whatever it likes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from exchanges.link import Datagram
+from exchanges.pair import Pair
+from perilune.ike.events import IkeKeysDerived
+from perilune.ike.keyed import KeyedSa
+from perilune.ike.settings import EndpointSettings
+from perilune.model.iana import ExchangeType
+from perilune.model.time import Duration
+from perilune.wire.header import Flags, Header
+from perilune.wire.message import Message, decode_chain
+from perilune.wire.payloads import Payload
+from support.rng import SeededRng
+
+
+class Insider:
+    """Speaks for the left side of a pair with the keys of its IKE SA, while that side is mute."""
+
+    def __init__(self, pair: Pair | None = None) -> None:
+        self.pair = pair or Pair(left_settings=EndpointSettings(export_keys=True))
+        self.pair.initiate()
+        self.pair.settle()
+        derived = self.pair.left.take(IkeKeysDerived)
+        name = derived.ike
+        self.keyed = KeyedSa(
+            spi_i=name.spi_i,
+            spi_r=name.spi_r,
+            original_initiator=True,
+            suite=derived.suite,
+            nonce_i=b"",
+            nonce_r=b"",
+            keys=derived.keys,
+        )
+        self.protection = self.keyed.protection(SeededRng(99))
+        self.next_id = 2
+        """Message ID of the next request: IKE_AUTH had 1."""
+
+        path = self.pair.right.ike_sa.path
+        self.source, self.destination = path.remote, path.local
+        self.pair.link.cut()
+
+    def request(
+        self, exchange: int, payloads: Sequence[Payload], message_id: int | None = None
+    ) -> tuple[Payload, ...] | None:
+        """Send a request and return what answers it."""
+        number = self.next_id if message_id is None else message_id
+        self.next_id = number + 1
+        flags = Flags(initiator=True, response=False)
+        header = Header(self.keyed.spi_i, self.keyed.spi_r, exchange, flags, number)
+        return self.send(self.protection.seal(header, payloads)[0], number)
+
+    def send(self, octets: bytes, message_id: int) -> tuple[Payload, ...] | None:
+        """Send octets and return the payloads of the protected response with a Message ID."""
+        sent = len(self.pair.link.sent)
+        datagram = Datagram(self.source, self.destination, octets, encapsulated=False)
+        self.pair.link.inject(datagram, self.pair.now)
+        self.pair.run(Duration.milliseconds(1))
+        for reply in self.pair.link.sent[sent:]:
+            message = Message.decode(reply.data)
+            is_reply = message.header.flags.response and message.header.message_id == message_id
+            if is_reply and message.encrypted is not None:
+                return decode_chain(message.encrypted.inner_type, self.protection.open(message))
+        return None
+
+    def informational(self, *payloads: Payload) -> tuple[Payload, ...] | None:
+        return self.request(ExchangeType.INFORMATIONAL, payloads)
+
+    def create_child_sa(self, *payloads: Payload) -> tuple[Payload, ...] | None:
+        return self.request(ExchangeType.CREATE_CHILD_SA, payloads)
