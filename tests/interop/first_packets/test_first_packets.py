@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from interop.conftest import Bench, Gateways
 
+from interop.conftest import Bench, Gateways
 from lab.capture import tap
 from lab.topology import host, two_sites
 from lab.traffic import ping
