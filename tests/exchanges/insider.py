@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from exchanges.link import Datagram
 from exchanges.pair import Pair
@@ -17,6 +18,27 @@ from perilune.wire.payloads import Payload
 from support.rng import SeededRng
 
 
+def keyed_sa(derived: IkeKeysDerived) -> KeyedSa:
+    """Return the left side's IKE SA from its exported keys."""
+    return KeyedSa(
+        spi_i=derived.ike.spi_i,
+        spi_r=derived.ike.spi_r,
+        original_initiator=True,
+        suite=derived.suite,
+        nonce_i=b"",
+        nonce_r=b"",
+        keys=derived.keys,
+    )
+
+
+def open_message(derived: IkeKeysDerived, datagram: Datagram) -> tuple[Payload, ...]:
+    """Return what a message of either side holds."""
+    message = Message.decode(datagram.data)
+    ours = replace(keyed_sa(derived), original_initiator=not message.header.flags.initiator)
+    assert message.encrypted is not None
+    return decode_chain(message.encrypted.inner_type, ours.protection(SeededRng()).open(message))
+
+
 class Insider:
     """Speaks for the left side of a pair with the keys of its IKE SA, while that side is mute."""
 
@@ -25,16 +47,7 @@ class Insider:
         self.pair.initiate()
         self.pair.settle()
         derived = self.pair.left.take(IkeKeysDerived)
-        name = derived.ike
-        self.keyed = KeyedSa(
-            spi_i=name.spi_i,
-            spi_r=name.spi_r,
-            original_initiator=True,
-            suite=derived.suite,
-            nonce_i=b"",
-            nonce_r=b"",
-            keys=derived.keys,
-        )
+        self.keyed = keyed_sa(derived)
         self.protection = self.keyed.protection(SeededRng(99))
         self.next_id = 2
         """Message ID of the next request: IKE_AUTH had 1."""

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import pytest
 
+from exchanges.insider import open_message
 from exchanges.link import Datagram
 from exchanges.pair import Pair, Side
 from perilune.databases.sad import Direction
-from perilune.ike.events import ChildSaDown, ChildSaRekeyed, DownReason, Refused
+from perilune.ike.events import ChildSaDown, ChildSaRekeyed, DownReason, IkeKeysDerived, Refused
+from perilune.ike.settings import EndpointSettings
 from perilune.model.time import Duration
+from perilune.wire.payloads import NoncePayload
 
 SEEDS = range(8)
 
@@ -44,6 +47,26 @@ def test_both_rekey_at_once(seed: int) -> None:
     assert len(redundant) == 2
     for side in pair.sides:
         assert len(side.all(ChildSaRekeyed)) == 2
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_sa_with_the_lowest_nonce_is_closed_by_its_creator(seed: int) -> None:
+    pair = Pair(seed=seed, left_settings=EndpointSettings(export_keys=True))
+    pair.initiate()
+    pair.settle()
+    derived = pair.left.take(IkeKeysDerived)
+    sent = len(pair.link.sent)
+    rekey(pair.left, pair)
+    rekey(pair.right, pair)
+    assert_one_child_remains(pair)
+
+    # The requests of both sides, then the responses to them in the same order.
+    messages = [open_message(derived, datagram) for datagram in pair.link.sent[sent : sent + 4]]
+    nonces = [next(p.nonce for p in payloads if isinstance(p, NoncePayload)) for payloads in messages]
+    by_left, by_right = min(nonces[0], nonces[2]), min(nonces[1], nonces[3])
+    loser = pair.left if by_left < by_right else pair.right
+    assert loser.take(ChildSaDown).reason is DownReason.REDUNDANT
+    assert loser.peer.take(ChildSaDown).reason is DownReason.PEER
 
 
 @pytest.mark.parametrize("seed", SEEDS)
