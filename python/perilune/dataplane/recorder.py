@@ -55,12 +55,13 @@ class Recorder:
         """The policies that are installed now."""
 
         self._events: list[Event] = []
-        self._readable = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self._readable: int | None = None
 
     def tell(self, event: Event) -> None:
         """Let `take_events` return an event, as if a packet had caused it."""
         self._events.append(event)
-        os.eventfd_write(self._readable, 1)
+        if self._readable is not None:
+            os.eventfd_write(self._readable, 1)
 
     def apply(self, changes: Sequence[Change], now: Instant) -> None:
         """Keep the changes; see `DataPlane.apply`."""
@@ -72,13 +73,15 @@ class Recorder:
 
     def take_events(self) -> list[Event]:
         """Return what `tell` was given; see `DataPlane.take_events`."""
-        if self._events:
+        if self._events and self._readable is not None:
             os.eventfd_read(self._readable)
         events, self._events = self._events, []
         return events
 
     def fileno(self) -> int:
-        """See `DataPlane.fileno`."""
+        """See `DataPlane.fileno`; who never asks holds no file descriptor."""
+        if self._readable is None:
+            self._readable = os.eventfd(len(self._events), os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         return self._readable
 
     def stats(self) -> DataPlaneStats:
@@ -95,9 +98,9 @@ class Recorder:
 
     def close(self) -> None:
         """Give the file descriptor back; see `DataPlane.close`."""
-        if self._readable >= 0:
+        if self._readable is not None:
             os.close(self._readable)
-            self._readable = -1
+            self._readable = None
 
 
 def _apply_one(change: Change, sas: dict[SaKey, SadEntry], policies: dict[PolicyId, SpdEntry]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import select
 from collections.abc import Iterator
 from dataclasses import replace
@@ -69,6 +70,15 @@ def test_it_refuses_what_the_engine_refuses(recorder: Recorder, changes: list[Ch
     with pytest.raises(LocalError):
         recorder.apply(changes, START)
     assert (recorder.sas, recorder.policies, recorder.transactions) == ({}, {}, [])
+
+
+def test_it_holds_no_file_descriptor_unless_asked() -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    recorders = [Recorder() for _ in range(3)]
+    assert len(os.listdir("/proc/self/fd")) == before
+    recorders[0].tell(SequenceExhausted(RIGHT_SPI, LEFT_SPI, POLICY))
+    assert select.select([recorders[0]], [], [], 0)[0] == [recorders[0]]
+    recorders[0].close()
 
 
 def test_events_make_it_readable(recorder: Recorder) -> None:
