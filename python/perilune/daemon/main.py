@@ -130,8 +130,8 @@ class Daemon(Observer):
         match event:
             case PathWanted(connection, child) if not self._stopping.is_set():
                 self._node.want(connection, child)
-            case IkeKeysDerived(ike, suite, keys) if self._key_log is not None:
-                self._key_log.add_ike_sa(ike.spi_i, ike.spi_r, suite, keys)
+            case IkeKeysDerived():
+                self._write_ike_keys(event)
             case IkeSaDown() if self._stopping.is_set() and self._endpoint.is_quiet:
                 self._farewell.set()
         self._control.observe(event)
@@ -161,6 +161,13 @@ class Daemon(Observer):
     def on_drained(self) -> None:
         """Send clients what is for them."""
         self._control.flush()
+
+    def _write_ike_keys(self, event: IkeKeysDerived) -> None:
+        if self._key_log is not None:
+            try:
+                self._key_log.add_ike_sa(event.ike.spi_i, event.ike.spi_r, event.suite, event.keys)
+            except ResourceError as error:
+                _LOG.error("%s", error)
 
     def _listen_to_signals(self) -> None:
         loop = asyncio.get_running_loop()

@@ -25,6 +25,7 @@ from perilune.shell.driver import Driver
 from perilune.shell.resolver import resolve_path
 
 _LOG = logging.getLogger("perilune.daemon")
+_WAITS_FOR_A_ROUTE_S = (1, 2, 4, 8, 16, 0)
 
 
 class LiveNode:
@@ -104,12 +105,7 @@ class LiveNode:
 
     def want(self, connection: str, child: str) -> None:
         """Initiate a child that is to be up."""
-
-        def note(failure: str) -> None:
-            if failure:
-                _LOG.warning("%s/%s cannot be initiated now: %s", connection, child, failure)
-
-        self._spawn(self._initiate(connection, child, note))
+        self._spawn(self._keep_trying(connection, child))
 
     def acquire(self, event: Acquire) -> None:
         """Set up the child that a packet wants."""
@@ -158,6 +154,16 @@ class LiveNode:
         except LocalError as error:
             on_settled(str(error))
         self._driver.drain()
+
+    async def _keep_trying(self, connection: str, child: str) -> None:
+        """Initiate as soon as there is an address and a route; the endpoint asks again after a minute."""
+        for wait_s in _WAITS_FOR_A_ROUTE_S:
+            failures: list[str] = []
+            await self._initiate(connection, child, failures.append)
+            if not any(failures):
+                return
+            _LOG.warning("%s/%s cannot be initiated now: %s", connection, child, failures[0])
+            await asyncio.sleep(wait_s)
 
     async def _acquire(self, event: Acquire) -> None:
         policy = self._driver.policies.get(event.policy)

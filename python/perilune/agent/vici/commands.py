@@ -15,7 +15,7 @@ from perilune.agent.vici.describe import (
     describe_policy,
     describe_policy_traffic,
 )
-from perilune.agent.vici.operations import Deletion, Operation, Operations, SetUp, settle
+from perilune.agent.vici.operations import Deletion, Done, Operation, Operations, SetUp, settle
 from perilune.agent.vici.session import Call, Handler
 from perilune.databases.spd import Action
 from perilune.model.errors import LocalError
@@ -125,7 +125,7 @@ class Commands:
         child, ike = _text(call.request, "child"), _text(call.request, "ike")
         connection = self._connection_of(ike, child)
         what = f"the set-up of {f'child {child}' if child else f'IKE SA {connection}'}"
-        self._operations.add(Operation(call, SetUp(connection, child), what, 1, self._deadline(call)))
+        self._wait_for(call, SetUp(connection, child), what, 1)
         self._node.initiate(connection, child, lambda failure: settle(call, 1, failure))
 
     def _connection_of(self, ike: str | None, child: str | None) -> str:
@@ -151,7 +151,7 @@ class Commands:
         ike_ids, child_ids = self._ids(chosen)
         count = len(ike_ids) + len(child_ids)
         done = Deletion(ike_ids, child_ids)
-        self._operations.add(Operation(call, done, "the deletion", count, self._deadline(call)))
+        self._wait_for(call, done, "the deletion", count)
         self._node.terminate(chosen)
         if call.request.get("force") == "yes":
             settle(call, count, "")
@@ -204,6 +204,13 @@ class Commands:
 
     def _running_s(self) -> int:
         return round((self._node.now() - self._node.facts.started_at).in_seconds)
+
+    def _wait_for(self, call: Call, done: Done, what: str, count: int) -> None:
+        loglevel = _number(call.request, "loglevel")
+        deadline = self._deadline(call)
+        self._operations.add(
+            Operation(call, done, what, count, deadline, 1 if loglevel is None else loglevel)
+        )
 
     def _deadline(self, call: Call) -> Instant | None:
         """Return when a command's time is over: `timeout` is in milliseconds, and 0 waits without end."""

@@ -9,19 +9,24 @@ from typing import Protocol
 from perilune.agent.vici.session import Call
 from perilune.ike.events import (
     AuthenticationFailed,
+    ChildKeysDerived,
     ChildSaDown,
     ChildSaUp,
     DownReason,
     IkeEvent,
+    IkeKeysDerived,
     IkeSaDown,
     IkeSaRekeyed,
     IkeSaUp,
+    MessageReceived,
+    MessageSent,
     PeerUnreachable,
     Refused,
 )
 from perilune.ike.names import IkeName
 from perilune.model.time import Instant, earliest
 
+_DETAILS = ChildKeysDerived | IkeKeysDerived | MessageReceived | MessageSent
 _SUCCEEDED = {DownReason.REDUNDANT, DownReason.REKEYED, DownReason.REPLACED}
 """Ends of an IKE SA behind which another one lives."""
 
@@ -60,7 +65,7 @@ class SetUp:
         match event:
             case ChildSaUp(ike=ike, child=child) if self.concerns(ike) and child.name == self._child:
                 return ""
-            case IkeSaUp(ike=ike) if self.concerns(ike) and self._child is None:
+            case IkeSaUp(ike=ike) | ChildSaUp(ike=ike) if self.concerns(ike) and self._child is None:
                 return ""
             case Refused(ike=ike) if self.concerns(ike):
                 self._reason = str(event)
@@ -117,6 +122,8 @@ class Operation:
     """How many SAs it is about."""
 
     deadline: Instant | None
+    loglevel: int = 1
+    """How much of what happens is shown: 1 is what a user wants to know, 2 also messages."""
 
 
 class Operations:
@@ -156,9 +163,10 @@ class Operations:
 
 def _show(operation: Operation, event: IkeEvent) -> None:
     ike = getattr(event, "ike", None)
-    if isinstance(ike, IkeName) and operation.done.concerns(ike):
-        message = {"group": "IKE", "level": "1", "ikesa-name": ike.connection, "msg": str(event)}
-        operation.call.event("control-log", message)
+    level = 2 if isinstance(event, _DETAILS) else 1
+    if isinstance(ike, IkeName) and operation.done.concerns(ike) and level <= operation.loglevel:
+        names = {"ikesa-name": ike.connection, "ikesa-uniqueid": str(ike.id)}
+        operation.call.event("control-log", {"group": "IKE", "level": str(level), **names, "msg": str(event)})
 
 
 def settle(call: Call, count: int, failure: str) -> None:
