@@ -79,6 +79,25 @@ class Insider:
                 return decode_chain(message.encrypted.inner_type, self.protection.open(message))
         return None
 
+    def asked(self) -> tuple[Header, tuple[Payload, ...]]:
+        """Return the last request of the right side."""
+        for datagram in reversed(self.pair.link.sent):
+            message = Message.decode(datagram.data)
+            if not message.header.flags.initiator and not message.header.flags.response:
+                assert message.encrypted is not None
+                octets = self.protection.open(message)
+                return message.header, decode_chain(message.encrypted.inner_type, octets)
+        raise AssertionError("the right side asked for nothing")
+
+    def answer(self, *payloads: Payload) -> None:
+        """Answer the last request of the right side."""
+        header, _ = self.asked()
+        flags = Flags(initiator=True, response=True)
+        (octets,) = self.protection.seal(replace(header, flags=flags), payloads)
+        datagram = Datagram(self.source, self.destination, octets, encapsulated=False)
+        self.pair.link.inject(datagram, self.pair.now)
+        self.pair.run(Duration.milliseconds(1))
+
     def informational(self, *payloads: Payload) -> tuple[Payload, ...] | None:
         return self.request(ExchangeType.INFORMATIONAL, payloads)
 

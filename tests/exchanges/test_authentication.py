@@ -5,7 +5,17 @@ from __future__ import annotations
 import pytest
 
 from exchanges.pair import Pair
-from exchanges.settings import LEFT_NET, RIGHT_NET, child, esp_proposal, left, right, secret, selectors
+from exchanges.settings import (
+    LEFT_NET,
+    RIGHT_NET,
+    child,
+    esp_proposal,
+    ike_proposal,
+    left,
+    right,
+    secret,
+    selectors,
+)
 from perilune.databases.pad import ChildPolicy, SharedSecret
 from perilune.ike.events import (
     AuthenticationFailed,
@@ -73,6 +83,57 @@ def test_responder_that_is_not_authentic_is_told_so_and_forgets() -> None:
     assert pair.left.endpoint.is_quiet
     assert pair.right.endpoint.is_quiet
     assert not pair.right.data_plane.sas
+
+
+def test_responder_with_a_wrong_secret_is_found_out_by_the_initiator() -> None:
+    """It accepts us by a secret that we do not hold for the identity it then claims."""
+    pair = Pair(left_entry=left(remote_id=None))
+    secrets = [_owned("a shared secret", "198.51.100.1"), _owned("another one", "right.example")]
+    pair.left.endpoint.load([left(remote_id=None)], secrets, pair.now)
+    pair.initiate()
+    pair.run(Duration.seconds(1))
+    assert "AUTH does not fit" in pair.left.take(AuthenticationFailed).reason
+    assert not pair.left.has(IkeSaUp)
+    assert_nothing_is_up_now(pair)
+
+
+def test_connection_of_the_identity_has_to_allow_the_algorithms() -> None:
+    ours = (ike_proposal(bits=128), ike_proposal(bits=256))
+    pair = Pair(left_entry=left(proposals=ours))
+    other = right(name="other", proposals=ours[:1], remote_id=Identity.parse("other.example"))
+    pair.right.endpoint.load([other, right(proposals=ours[1:])], [secret()], pair.now)
+    pair.initiate()
+    pair.run(Duration.seconds(1))
+    assert "does not allow AES_GCM_16-128" in pair.right.take(AuthenticationFailed).reason
+    assert pair.left.take(AuthenticationFailed).by_peer
+    assert_nothing_is_up(pair)
+
+
+def test_initial_contact_does_not_end_what_was_established_meanwhile() -> None:
+    pair = Pair()
+    pair.initiate(pair.left)
+    pair.run(Duration.milliseconds(5))
+    pair.initiate(pair.right)
+    # The right side's IKE_AUTH, sent at 25 ms while it knew of no other IKE SA, comes late.
+    pair.link.add_fault(
+        lambda d: (
+            [(Duration.milliseconds(15), d)]
+            if d.source.address == pair.right.address
+            and d.header.exchange_type == 35
+            and d.header.flags.initiator
+            else None
+        )
+    )
+    pair.run(Duration.seconds(20))
+    downs = [event.reason for side in pair.sides for event in side.all(IkeSaDown)]
+    assert DownReason.REPLACED not in downs
+    pair.check_agreement()
+
+
+def assert_nothing_is_up_now(pair: Pair) -> None:
+    for side in pair.sides:
+        assert side.endpoint.is_quiet
+        assert not side.data_plane.sas
 
 
 def _owned(text: str, owner: str) -> SharedSecret:

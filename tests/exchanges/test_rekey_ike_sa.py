@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from exchanges.insider import open_message
 from exchanges.pair import Pair, Side
 from exchanges.settings import LEFT_NET, RIGHT_NET, child, ike_proposal, left, right
 from perilune.ike.events import (
@@ -11,13 +12,16 @@ from perilune.ike.events import (
     ChildSaRekeyed,
     ChildSaUp,
     DownReason,
+    IkeKeysDerived,
     IkeSaDown,
     IkeSaRekeyed,
     Refused,
 )
+from perilune.ike.settings import EndpointSettings
 from perilune.ike.status import IkeSaState
 from perilune.model.iana import KeId
 from perilune.model.time import Duration
+from perilune.wire.payloads import NoncePayload
 
 SEEDS = range(8)
 
@@ -90,6 +94,25 @@ def test_both_rekey_at_once(seed: int) -> None:
     assert_one_ike_sa_with_its_child_remains(pair)
     for side in pair.sides:
         assert {event.reason for event in side.all(IkeSaDown)} <= {DownReason.REDUNDANT}
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_ike_sa_with_the_lowest_nonce_is_closed_by_its_creator(seed: int) -> None:
+    pair = Pair(seed=seed, left_settings=EndpointSettings(export_keys=True))
+    pair.initiate()
+    pair.settle()
+    derived = pair.left.take(IkeKeysDerived)
+    sent = len(pair.link.sent)
+    rekey(pair.left, pair)
+    rekey(pair.right, pair)
+    assert_one_ike_sa_with_its_child_remains(pair)
+
+    # The requests of both sides, then the responses to them in the same order.
+    messages = [open_message(derived, datagram) for datagram in pair.link.sent[sent : sent + 4]]
+    nonces = [next(p.nonce for p in payloads if isinstance(p, NoncePayload)) for payloads in messages]
+    by_left, by_right = min(nonces[0], nonces[2]), min(nonces[1], nonces[3])
+    winner = pair.right if by_left < by_right else pair.left
+    assert winner.ike_sa.original_initiator
 
 
 @pytest.mark.parametrize("seed", SEEDS)

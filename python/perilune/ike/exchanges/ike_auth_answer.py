@@ -24,7 +24,7 @@ from perilune.ike.names import IkeName
 from perilune.ike.negotiation import choose
 from perilune.ike.peer_lookup import local_identity
 from perilune.ike.received import find, find_identity, find_notify, require_identity
-from perilune.ike.refusal import refused_by_us
+from perilune.ike.refusal import Refusal, refused_by_us
 from perilune.model.address import IpAddress, Path
 from perilune.model.errors import PeerError
 from perilune.model.iana import AuthMethod, ExchangeType, NotifyType, PayloadType
@@ -145,8 +145,15 @@ class HalfOpen:
     def _require_suite(self, entry: PadEntry) -> None:
         """Make sure that the connection allows the algorithms, chosen before it was known."""
         chosen = find(Message.decode(self._done.local_message).payloads, SaPayload)
-        if chosen is not None:
-            choose(entry.proposals, chosen.proposals, hint=f"connections.{entry.name}.proposals")
+        if chosen is None:
+            return
+        try:
+            choose(entry.proposals, chosen.proposals)
+        except Refusal as refusal:
+            raise PeerError(
+                f"connection {entry.name} does not allow {self._done.keyed.suite}: {refusal}",
+                notify=NotifyType.AUTHENTICATION_FAILED,
+            ) from refusal
 
     def _local_auth(self, secret: Secret, id_r: IdPayload) -> AuthPayload:
         keyed, message = self._done.keyed, self._done.local_message
