@@ -76,7 +76,7 @@ def tell(stage: Stage, directory: Path, gateways: list[IkeDaemon]) -> None:
     checksum = telemetry(web / FILE_NAME)
     with ExitStack() as stack:
         with stage.step("Four namespaces: host, gateway, gateway, host") as say:
-            sites = stack.enter_context(two_sites())
+            sites = stack.enter_context(two_sites(leaky=True))
             for namespace in (sites.host_a, sites.host_b):
                 stack.enter_context(services(namespace, web))
             say(f"built as {standing()}")

@@ -10,9 +10,10 @@
 ```
 
 N counts the networks of each site from 0; for each, the gateways also have outer addresses of their own, ten
-further on (192.0.2.11 and 192.0.2.12 for the second), so that connections can be told apart. What a gateway
-has no better route for goes out to the other gateway in the clear, so that a packet which escapes the tunnel
-is seen on the wire.
+further on (192.0.2.11 and 192.0.2.12 for the second), so that connections can be told apart.
+
+Without a tunnel there is no way between the hosts, so what arrives has come through one. `leaky` sites are as
+in life: what a gateway has no better route for goes out to the other gateway in the clear, and is seen there.
 """
 
 from __future__ import annotations
@@ -108,11 +109,12 @@ def forget_mappings(router: Namespace, ports: str) -> None:
 
 
 @contextmanager
-def two_sites(networks: int = 1) -> Iterator[Sites]:
+def two_sites(networks: int = 1, *, leaky: bool = False) -> Iterator[Sites]:
     """Host, gateway, gateway, host in a row.
 
     Args:
         networks: How many networks each site has, 1 to 24.
+        leaky: Whether the gateways have a default route over the wire.
     """
     with namespaces("host-a", "gateway-a", "gateway-b", "host-b") as (host_a, gateway_a, gateway_b, host_b):
         cable(gateway_a, "wire", gateway_b, "wire")
@@ -121,8 +123,8 @@ def two_sites(networks: int = 1) -> Iterator[Sites]:
             gateway_b.address("wire", f"{outer(2, network)}/24")
         gateway_a.address("wire", f"{OUTER6_A}/64")
         gateway_b.address("wire", f"{OUTER6_B}/64")
-        for gateway, other, other6 in ((gateway_a, outer(2), OUTER6_B), (gateway_b, outer(1), OUTER6_A)):
-            gateway.route("default", other)
+        for gateway, site, other6 in ((gateway_a, 2, OUTER6_B), (gateway_b, 1, OUTER6_A)) if leaky else ():
+            gateway.route("default", outer(site))
             gateway.route("::/0", other6)
         _site(host_a, gateway_a, 1, networks)
         _site(host_b, gateway_b, 2, networks)

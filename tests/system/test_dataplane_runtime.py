@@ -48,7 +48,7 @@ def in_udp(tunnel: Tunnel) -> Tunnel:
 
 @pytest.fixture(scope="module")
 def sites() -> Iterator[Sites]:
-    with two_sites() as sites:
+    with two_sites(leaky=True) as sites:
         everyone = (sites.host_a, sites.gateway_a, sites.gateway_b, sites.host_b)
         # Until duplicate address detection is over, nobody answers a neighbour solicitation.
         until(lambda: not any(n.ip("-6", "addr", "show", "tentative") for n in everyone), 10.0, "addresses")

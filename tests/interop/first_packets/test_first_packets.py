@@ -18,7 +18,7 @@ TIMES = 10
 
 @pytest.fixture(scope="module")
 def gateways(bench: Bench) -> Iterator[Gateways]:
-    with two_sites() as sites:
+    with two_sites(leaky=True) as sites:
         ours = bench.ours(sites.gateway_a, HERE / "perilune.conf")
         theirs = bench.theirs(sites.gateway_b, HERE / "swanctl.conf")
         with bench.gateways(sites, ours, theirs) as gateways:

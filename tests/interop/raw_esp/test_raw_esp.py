@@ -21,7 +21,7 @@ CASES = {"raw": ("ESP", 0), "encapsulated": ("ESP in UDP", 1), "raw-six": ("ESP"
 def gateways(bench: Bench) -> Iterator[Gateways]:
     if bench.peer_alone:
         pytest.skip("strongSwan's user-space ESP is always in UDP")
-    with two_sites(networks=4) as sites:
+    with two_sites(networks=4, leaky=True) as sites:
         ours = bench.ours(sites.gateway_a, HERE / "gateway-a.conf")
         other = Perilune(sites.gateway_b, bench.directory / "other", (HERE / "gateway-b.conf").read_text())
         with bench.gateways(sites, ours, other) as gateways:
