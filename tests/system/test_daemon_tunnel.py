@@ -156,6 +156,20 @@ def test_first_packet_of_a_trap_is_held_and_not_lost(sites: Sites, tmp_path: Pat
         assert both.status(both.a)["drops"] == []
 
 
+def test_trap_for_addresses_that_come_later(sites: Sites, tmp_path: Path) -> None:
+    text = config(1, "trap").replace(f"local_addrs = {outer(1)}", "").replace("local_ts = 10.1.0.0/24", "")
+    sites.gateway_a.ip("link", "set", "wire", "down")
+    try:
+        with pair(sites, tmp_path, text, config(2)) as both:
+            assert both.status(both.a)["policies"] == []
+            sites.gateway_a.ip("link", "set", "wire", "up")
+            sites.gateway_a.route("default", outer(2))
+            both.a.wait(lambda: both.status(both.a)["policies"], 15.0, "the policy")
+            assert both.status(both.a)["policies"][0]["local_ts"] == [f"{outer(1)}/32"]
+    finally:
+        sites.gateway_a.ip("link", "set", "wire", "up")
+
+
 def test_commands_of_a_user(sites: Sites, tmp_path: Path) -> None:
     with pair(sites, tmp_path, config(1), config(2)) as both:
         up = both.a.command("initiate", "--child", "net")

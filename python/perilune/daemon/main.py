@@ -28,6 +28,7 @@ from perilune.dataplane.events import Acquire, DeviceLost
 from perilune.dataplane.runtime import Runtime
 from perilune.ike.endpoint import IkeEndpoint
 from perilune.ike.events import IkeEvent, IkeKeysDerived, IkeSaDown, PathWanted
+from perilune.model.address import Path
 from perilune.model.errors import LocalError, ResourceError
 from perilune.shell.clock import MonotonicClock
 from perilune.shell.driver import Driver, Observer
@@ -39,6 +40,7 @@ from perilune.shell.route_table import RouteTable
 FAREWELL_SECONDS = 2.0
 """How long a shutdown waits for peers to answer the deletion of their SAs."""
 
+_ADDRESSES_SECONDS = 5.0
 _LOG = logging.getLogger("perilune.daemon")
 
 
@@ -75,6 +77,7 @@ class Daemon(Observer):
         self._stopping = asyncio.Event()
         self._farewell = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._paths: dict[str, Path] = {}
         self._lost: DeviceLost | None = None
         self._clock = MonotonicClock()
         self._key_log = KeyLog(daemon.keylog) if daemon.keylog else None
@@ -110,7 +113,10 @@ class Daemon(Observer):
             await self._load()
             self._listen_to_signals()
             stack.push_async_callback(self._end_tasks)
-            self._tasks = {asyncio.create_task(self._report_traffic())}
+            self._tasks |= {
+                asyncio.create_task(self._report_traffic()),
+                asyncio.create_task(self._follow_addresses()),
+            }
             stack.callback(self._driver.stop)
             self._driver.start()
             tell_supervisor("READY=1")
@@ -199,10 +205,22 @@ class Daemon(Observer):
     async def _load(self) -> None:
         """Give the endpoint the settings, with the addresses that trapped children need."""
         settings = self._settings
-        paths = await dynamic_paths(settings.connections, settings.daemon.port, settings.daemon.fwmark)
+        paths = await self._dynamic_paths()
         if settings is self._settings:
+            self._paths = paths
             self._endpoint.load(settings.connections, settings.secrets, self._clock.now(), paths=paths)
             self._driver.drain()
+
+    async def _dynamic_paths(self) -> dict[str, Path]:
+        daemon = self._settings.daemon
+        return await dynamic_paths(self._settings.connections, daemon.port, daemon.fwmark)
+
+    async def _follow_addresses(self) -> None:
+        """Give the endpoint addresses that were not known when it was loaded, as before a network came up."""
+        while True:
+            await asyncio.sleep(_ADDRESSES_SECONDS)
+            if (await self._dynamic_paths()).keys() - self._paths.keys():
+                await self._load()
 
     async def _report_traffic(self) -> None:
         """Let the endpoint know which peers are heard, so that it need not ask whether they live."""
