@@ -57,6 +57,7 @@ def test_responder_under_load_demands_a_cookie() -> None:
     assert isinstance(second.payloads[0], NotifyPayload)
     assert second.payloads[0].type is NotifyType.COOKIE
     assert pair.left.has(IkeSaUp)
+    assert pair.right.endpoint.status().half_open == 0
     pair.check_agreement()
 
 

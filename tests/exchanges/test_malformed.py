@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from exchanges.insider import Insider
 from exchanges.settings import LEFT_NET, RIGHT_NET, esp_proposal, ike_proposal, selectors
 from perilune.ike.events import DownReason, IkeSaDown, Refused, UnknownEspSpi
 from perilune.model.iana import ExchangeType, KeId, NotifyType, PayloadType, ProtocolId
+from perilune.model.spi import IkeSpi
 from perilune.model.time import Duration
+from perilune.wire.header import Flags, Header
 from perilune.wire.payloads import (
     DeletePayload,
     KePayload,
@@ -76,6 +80,25 @@ def test_request_beyond_the_window_is_not_answered() -> None:
     insider = Insider()
     assert insider.request(ExchangeType.INFORMATIONAL, (), message_id=4) is None
     assert insider.request(ExchangeType.INFORMATIONAL, (), message_id=0) is None
+    assert insider.request(ExchangeType.INFORMATIONAL, (), message_id=2) == ()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"flags": Flags(initiator=False, response=False)},
+        {"spi_i": IkeSpi(0x7777)},
+        {"flags": Flags(initiator=True, response=True)},
+    ],
+)
+def test_header_of_another_conversation_is_not_answered(wrong: dict[str, object]) -> None:
+    insider = Insider()
+    keyed = insider.keyed
+    right_one = Header(
+        keyed.spi_i, keyed.spi_r, ExchangeType.INFORMATIONAL, Flags(initiator=True, response=False), 2
+    )
+    (octets,) = insider.protection.seal(replace(right_one, **wrong), ())
+    assert insider.send(octets, 2) is None
     assert insider.request(ExchangeType.INFORMATIONAL, (), message_id=2) == ()
 
 

@@ -18,10 +18,11 @@ from perilune.model.time import Duration
 OUTSIDE = ip_address("203.0.113.9")
 
 
-def natted(**options: object) -> Pair:
+def natted(seed: int = 0) -> Pair:
     pair = Pair(
         right_entry=right(remote_addrs=(ANY_IPV4,), dpd_delay=Duration.seconds(7)),
         left_entry=left(dpd_delay=Duration.seconds(10)),
+        seed=seed,
     )
     pair.link.nat = Nat(ip_address(LEFT), OUTSIDE)
     return pair
@@ -65,6 +66,22 @@ def test_new_mapping_is_followed_when_an_authentic_message_comes() -> None:
     for entry in pair.right.data_plane.sas.values():
         assert entry.path.remote == Endpoint(OUTSIDE, 40002)
     pair.run(Duration.seconds(20))
+    pair.check_agreement()
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_new_mapping_is_kept_by_whichever_ike_sa_survives_a_collision(seed: int) -> None:
+    pair = natted(seed)
+    pair.establish()
+    assert pair.link.nat
+    for side in pair.sides:
+        pair.do(lambda now, side=side: side.endpoint.rekey_ike("gw", now))
+    pair.run(Duration.milliseconds(11))
+    pair.link.nat.rebind()
+    pair.run(Duration.seconds(3))
+    assert pair.right.take(PeerMoved).new.remote.port == 40002
+    assert pair.right.ike_sas[-1].path.remote.port == 40002
+    pair.run(Duration.seconds(90))
     pair.check_agreement()
 
 

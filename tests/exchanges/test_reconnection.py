@@ -129,6 +129,19 @@ def test_two_packets_set_up_one_child() -> None:
     assert len(pair.left.ike_sas) == 1
 
 
+def test_set_up_that_a_packet_asked_for_is_not_repeated_for_ever() -> None:
+    pair = Pair(left_entry=left(children=(child(start_action=StartAction.TRAP),)))
+    (policy,) = pair.left.data_plane.policies.values()
+    pair.link.cut()
+    pair.do(lambda now: pair.left.endpoint.acquire(policy.id, flow(), now))
+    pair.run(Duration.seconds(200))
+    sent = len(pair.link.sent)
+    pair.run(Duration.seconds(1000))
+    assert len(pair.link.sent) == sent
+    pair.do(lambda now: pair.left.endpoint.acquire(policy.id, flow(), now))
+    assert len(pair.link.sent) == sent + 1
+
+
 def test_passed_and_dropped_children_are_policies_in_order() -> None:
     passed = ChildPolicy(
         name="lan",

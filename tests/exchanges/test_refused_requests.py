@@ -94,6 +94,15 @@ def test_peer_that_always_wants_the_method_it_has_is_not_asked_without_end() -> 
     assert insider.asked()[0].message_id == first.message_id + 1
 
 
+def test_method_that_we_do_not_have_is_not_used() -> None:
+    insider = rekeying(with_key_exchange=True)
+    first, _ = insider.asked()
+    insider.answer(NotifyPayload(NotifyType.INVALID_KE_PAYLOAD, KeId.MODP_2048.to_bytes(2)))
+    assert insider.asked()[0] == first
+    insider.pair.run(Duration.seconds(16))
+    assert insider.asked()[0].message_id == first.message_id + 1
+
+
 @pytest.mark.parametrize(
     "answer",
     [

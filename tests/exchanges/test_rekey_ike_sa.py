@@ -190,6 +190,19 @@ def test_close_of_the_ike_sa_while_the_peer_rekeys_it() -> None:
         assert not side.data_plane.sas
 
 
+def test_successor_is_not_rekeyed_for_the_age_of_its_predecessor() -> None:
+    pair = Pair(left_entry=left(dpd_delay=Duration.seconds(10)))
+    pair.establish()
+    # A liveness check waits for its response, and our rekeying for that, while the peer rekeys.
+    pair.link.drop_where(lambda d: d.header.flags.response)
+    pair.run(Duration.seconds(10.1))
+    rekey(pair.left, pair)
+    rekey(pair.right, pair)
+    pair.run(Duration.seconds(30))
+    assert len(pair.left.all(IkeSaRekeyed)) == 1
+    assert_one_ike_sa_with_its_child_remains(pair)
+
+
 def test_rekeying_keeps_the_key_exchange_and_the_peer_may_want_another() -> None:
     both = (ike_proposal(KeId.CURVE25519, KeId.ECP_384),)
     pair = Pair(left_entry=left(proposals=both), right_entry=right(proposals=(ike_proposal(KeId.ECP_384),)))

@@ -176,6 +176,17 @@ def test_cookies_are_good_for_two_periods() -> None:
     assert not table.accepts(cookie, b"m" * 16, REMOTE, IkeSpi(1), NOW)
 
 
+def test_secret_behind_cookies_changes_with_each_period() -> None:
+    table = HalfOpenTable(EndpointSettings(), SeededRng())
+    cookies = [
+        table.cookie(b"n" * 16, REMOTE, IkeSpi(1), NOW + Duration.seconds(seconds))
+        for seconds in (0, 59, 61, 119, 123)
+    ]
+    assert cookies[0] == cookies[1]
+    assert cookies[2] == cookies[3]
+    assert len(set(cookies)) == 3
+
+
 def pad() -> Pad:
     return Pad(
         (
