@@ -30,7 +30,6 @@ def read_daemon(reader: Reader) -> DaemonSettings:
         retransmit_base=reader.get(keys.RETRANSMIT_BASE),
         retransmit_limit=reader.get(keys.RETRANSMIT_LIMIT),
         keep_alive=reader.get(keys.KEEP_ALIVE),
-        workers=reader.get(keys.WORKERS),
     )
     if settings.port == settings.port_nat_t:
         reader.error("port and port_nat_t are the same", keys.PORT_NAT_T)

@@ -75,9 +75,6 @@ class DaemonSettings:
     keep_alive: Duration = Duration.seconds(20)
     """Silence after which a NAT's mapping is refreshed (RFC 3948, section 4); zero never refreshes."""
 
-    workers: int = 1
-    """Threads that carry packets in each direction."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:

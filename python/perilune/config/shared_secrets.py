@@ -1,12 +1,17 @@
-"""Pre-shared keys: the value of `secret` (RFC 7296, section 2.15). No message shows any of it."""
+"""Pre-shared keys and whose they are (RFC 7296, section 2.15). No message shows any of their text.
+
+Not even an owner's: of `id = sun secret = "..."` on one line, all behind the first `=` is the id.
+"""
 
 from __future__ import annotations
 
 import base64
 import binascii
 
+from perilune.config.identities import IDENTITY_OR_ANY
 from perilune.config.values import Kind
-from perilune.model.errors import ConfigError
+from perilune.model.errors import ConfigError, LocalError
+from perilune.model.identity import Identity
 from perilune.model.secret import Secret
 
 LONGEST_SECRET_OCTETS = 4096
@@ -37,3 +42,16 @@ def _decode(text: str) -> bytes:
 
 SECRET: Kind[Secret] = Kind("text, `0x` and hexadecimal, or `0s` and Base64", _read_secret)
 """A pre-shared key."""
+
+
+def _read_owner(text: str) -> Identity | None:
+    try:
+        return IDENTITY_OR_ANY.read(text)
+    except LocalError:
+        raise ConfigError(
+            "this is no identity; each setting needs a line of its own, and text with blanks needs quotes"
+        ) from None
+
+
+OWNER: Kind[Identity | None] = Kind(IDENTITY_OR_ANY.description, _read_owner)
+"""An identity that may use a key; None is any."""

@@ -424,6 +424,8 @@ def test_value_that_is_inherited_several_times_is_wrong_once() -> None:
         "secrets { ike { secret = a }\nhunter2 { } }",
         "secrets { ike { secret = a}} hunter2 = 1",
         "secrets { ike { sceret = hunter2 } }",
+        'secrets { ike {\nid = sun secret = "hunter2"\n} }',
+        "secrets { ike {\nid = keyid:0x secret = hunter2\n} }",
         "secrets { ike { secret = hunter2 } }\nconnections { gw { } }",
     ],
 )

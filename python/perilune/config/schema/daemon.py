@@ -91,7 +91,6 @@ RETRANSMIT_LIMIT: Key[Duration] = Key(
 KEEP_ALIVE: Key[Duration] = Key(
     "keep_alive", TIME, "20s", "Silence after which a NAT's mapping is refreshed; `0` never."
 )
-WORKERS: Key[int] = Key("workers", number(1, 256), "1", "Threads that carry packets in each direction.")
 
 DAEMON = SectionSchema(
     "daemon",
@@ -114,6 +113,5 @@ DAEMON = SectionSchema(
         RETRANSMIT_BASE,
         RETRANSMIT_LIMIT,
         KEEP_ALIVE,
-        WORKERS,
     ),
 )

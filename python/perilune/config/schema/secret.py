@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from perilune.config.identities import IDENTITY_OR_ANY
 from perilune.config.schema.section import OptionalKey, SectionSchema
+from perilune.config.shared_secrets import OWNER as OWNER_KIND
 from perilune.config.shared_secrets import SECRET
 from perilune.model.identity import Identity
 from perilune.model.secret import Secret
@@ -11,7 +11,7 @@ from perilune.model.secret import Secret
 SECRET_KEY: OptionalKey[Secret] = OptionalKey("secret", SECRET, "an error", "The pre-shared key.")
 OWNER: OptionalKey[Identity | None] = OptionalKey(
     "id<suffix>",
-    IDENTITY_OR_ANY,
+    OWNER_KIND,
     "everyone",
     "Whose it is: `id`, `id-1`, `id-gw` and so on, one each. A secret serves a connection when the peer is"
     " one of them; best is one that names both ends.",
