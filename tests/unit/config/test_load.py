@@ -183,7 +183,6 @@ def test_daemon_with_everything() -> None:
             retransmit_base = 2
             retransmit_limit = 10s
             keep_alive = 0
-            workers = 2
         }
         """
     ).daemon
@@ -204,7 +203,6 @@ def test_daemon_with_everything() -> None:
         retransmit_base=2,
         retransmit_limit=Duration.seconds(10),
         keep_alive=ZERO,
-        workers=2,
     )
 
 
