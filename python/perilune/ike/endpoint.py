@@ -20,8 +20,9 @@ from perilune.ike.child_sa import ChildSa
 from perilune.ike.context import Context
 from perilune.ike.events import DownReason, IkeEvent
 from perilune.ike.exchanges.create_child import CreateChild
-from perilune.ike.exchanges.ike_sa_init import Initiation, WantedChild
+from perilune.ike.exchanges.ike_sa_init import Initiation
 from perilune.ike.exchanges.informational import DeleteChild, DeleteIke
+from perilune.ike.exchanges.init_done import WantedChild
 from perilune.ike.exchanges.rekey_ike import RekeyIke
 from perilune.ike.ike_sa import IkeSa
 from perilune.ike.outbox import Keepalive, Transmit

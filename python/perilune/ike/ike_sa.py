@@ -17,39 +17,24 @@ from __future__ import annotations
 
 from typing import Final
 
-from perilune.databases.pad import LossAction, StartAction
 from perilune.databases.sad import Encapsulation
+from perilune.ike import child_events
 from perilune.ike.authenticated import Authenticated
 from perilune.ike.channel import Channel
 from perilune.ike.child_agreement import ChildAgreement
 from perilune.ike.child_sa import ChildSa
 from perilune.ike.child_table import ChildTable
 from perilune.ike.context import Context
-from perilune.ike.events import (
-    ChildKeysDerived,
-    ChildSaDown,
-    ChildSaRekeyed,
-    ChildSaUp,
-    DownReason,
-    IkeSaDown,
-    IkeSaRekeyed,
-    PeerMoved,
-)
+from perilune.ike.events import DownReason, IkeSaDown, IkeSaRekeyed, PeerMoved
 from perilune.ike.keyed import KeyedSa
 from perilune.ike.message_window import MessageWindow
 from perilune.ike.names import IkeName
-from perilune.ike.policies import PolicyWish
 from perilune.ike.status import ChildSaState, IkeSaState, IkeSaStatus
 from perilune.ike.tasks import Task, TaskQueue
 from perilune.ike.timers import random_below
 from perilune.model.address import Path
 from perilune.model.spi import IkeSpi
 from perilune.model.time import Duration, Instant, earliest
-
-_COMES_BACK: Final = frozenset(
-    {DownReason.EXPIRED, DownReason.REDUNDANT, DownReason.REPLACED, DownReason.UNREACHABLE}
-)
-"""Ends that nobody wanted, after which a child with `start_action = start` is started again."""
 
 
 class IkeSa:
@@ -187,7 +172,7 @@ class IkeSa:
             old = None
         child = self.children.install(agreement, self.path, now, encapsulation=self.encapsulation, old=old)
         self.context.wishes.fulfilled((self.peer.entry.name, child.policy.name))
-        self._tell_child_up(child, old)
+        child_events.tell_up(self.context, self.name, child, old)
         if old is not None and old.state is ChildSaState.INSTALLED:
             old.state = ChildSaState.REKEYED
         return child
@@ -203,8 +188,11 @@ class IkeSa:
         linger = self.context.settings.timers.child_linger
         self.children.remove(child, now + linger if replaced else None)
         self.context.registry.touch(self)
-        if reason is not DownReason.REKEYED:
-            self._tell_child_down(child, reason, now)
+        if reason is DownReason.REKEYED:
+            return
+        child_events.tell_down(self.context, self.name, child, reason)
+        if self.children.current(child.policy.name) is None:
+            child_events.bring_back(self.context, self.name, child, reason, now)
 
     def move(self, new: Path) -> None:
         """Use another path from now on, children and all (RFC 7296, section 2.23)."""
@@ -254,7 +242,8 @@ class IkeSa:
         for task in [*([active] if active else []), *(task for task, _ in self.tasks.take_waiting())]:
             task.abandon(self, now)
         for child in self.children.remove_all():
-            self._tell_child_down(child, reason, now)
+            child_events.tell_down(self.context, self.name, child, reason)
+            child_events.bring_back(self.context, self.name, child, reason, now)
         if self.state is not IkeSaState.REKEYED:
             self.context.outbox.tell(IkeSaDown(self.name, reason))
 
@@ -285,37 +274,3 @@ class IkeSa:
             jitter = random_below(min(entry.rand_time, entry.rekey_time), self.context.rng)
             self.rekey_at = now + (entry.rekey_time - jitter)
             self.ends_at = now + entry.rekey_time + entry.over_time
-
-    def _tell_child_up(self, child: ChildSa, old: ChildSa | None) -> None:
-        agreement, outbox = child.agreement, self.context.outbox
-        if self.context.settings.export_keys:
-            outbox.tell(ChildKeysDerived(self.name, child.name, agreement.suite, child.path, *child.keys))
-        if old is not None:
-            selectors = (agreement.local, agreement.remote)
-            outbox.tell(ChildSaRekeyed(self.name, old.name, child.name, agreement.suite, *selectors))
-            return
-        outbox.tell(
-            ChildSaUp(
-                ike=self.name,
-                child=child.name,
-                suite=agreement.suite,
-                encapsulation=child.encapsulation,
-                path=child.path,
-                local=agreement.local,
-                remote=agreement.remote,
-            )
-        )
-
-    def _tell_child_down(self, child: ChildSa, reason: DownReason, now: Instant) -> None:
-        self.context.outbox.tell(ChildSaDown(self.name, child.name, reason))
-        key, policy = (self.peer.entry.name, child.policy.name), child.policy
-        if reason is DownReason.LOCAL:
-            self.context.wishes.fulfilled(key)
-            return
-        action = {DownReason.PEER: policy.close_action, DownReason.UNREACHABLE: policy.dpd_action}.get(reason)
-        started = policy.start_action in {StartAction.START, StartAction.TRAP_START}
-        if action is LossAction.START or (started and reason in _COMES_BACK):
-            self.context.wishes.want_again(key, now)
-        if action is LossAction.TRAP:
-            local, remote = child.agreement.local, child.agreement.remote
-            self.context.policies.trap(PolicyWish.of_child(key[0], policy, local, remote, acquires=True))

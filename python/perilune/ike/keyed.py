@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Self
 
-from perilune.crypto.ike_keys import IkeKeys
+from perilune.crypto.ike_keys import IkeKeys, derive_ike_keys
 from perilune.crypto.sk import SkCipher
 from perilune.ike.protection import Protection
 from perilune.model.proposal import IkeSuite
 from perilune.model.random import Rng
+from perilune.model.secret import Secret
 from perilune.model.spi import IkeSpi
 
 
@@ -41,6 +43,35 @@ class KeyedSa:
     def lowest_nonce(self) -> bytes:
         """The lesser of the two nonces, by which simultaneous exchanges are told apart (section 2.8.1)."""
         return min(self.nonce_i, self.nonce_r)
+
+    @classmethod
+    def of_first_exchange(
+        cls,
+        suite: IkeSuite,
+        nonces: tuple[bytes, bytes],
+        shared: Secret,
+        spis: tuple[IkeSpi, IkeSpi],
+        *,
+        original_initiator: bool,
+    ) -> Self:
+        """Derive the keys of an IKE SA that IKE_SA_INIT created (section 2.14).
+
+        Args:
+            suite: What was chosen.
+            nonces: Ni and Nr.
+            shared: The secret of the key exchange.
+            spis: The initiator's SPI and the responder's.
+            original_initiator: Whether we are the initiator.
+        """
+        return cls(
+            spi_i=spis[0],
+            spi_r=spis[1],
+            original_initiator=original_initiator,
+            suite=suite,
+            nonce_i=nonces[0],
+            nonce_r=nonces[1],
+            keys=derive_ike_keys(suite, *nonces, shared, *spis),
+        )
 
     def protection(self, rng: Rng) -> Protection:
         """Return what seals our messages and opens the peer's; at most one may seal."""

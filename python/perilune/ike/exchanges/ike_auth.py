@@ -15,7 +15,8 @@ from perilune.ike.events import AuthenticationFailed, DownReason, Dropped, IkeSa
 from perilune.ike.exchanges import simultaneous
 from perilune.ike.exchanges.create_child import CreateChild, DeleteUnwanted
 from perilune.ike.exchanges.farewell import Farewell
-from perilune.ike.exchanges.ike_sa_init import InitDone, Initiation, WantedChild
+from perilune.ike.exchanges.ike_sa_init import Initiation
+from perilune.ike.exchanges.init_done import InitDone, WantedChild
 from perilune.ike.ike_sa import IkeSa
 from perilune.ike.message_window import MessageWindow
 from perilune.ike.names import IkeName

@@ -16,7 +16,7 @@ from perilune.ike.child_answer import ChildRequest, grant
 from perilune.ike.context import Context
 from perilune.ike.events import AuthenticationFailed, DownReason, Dropped, IkeSaUp
 from perilune.ike.exchanges import simultaneous
-from perilune.ike.exchanges.ike_sa_init import InitDone
+from perilune.ike.exchanges.init_done import InitDone
 from perilune.ike.half_open import HalfOpenTable
 from perilune.ike.ike_sa import IkeSa
 from perilune.ike.message_window import MessageWindow

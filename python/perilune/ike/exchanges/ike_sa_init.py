@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
-from perilune.crypto.ike_keys import derive_ike_keys
 from perilune.crypto.key_exchange import KeyExchange
-from perilune.databases.pad import ChildPolicy, Fragmentation, PadEntry
-from perilune.dataplane.events import Flow
+from perilune.databases.pad import Fragmentation, PadEntry
 from perilune.ike.child_offer import asked_key_exchange
 from perilune.ike.context import Context
 from perilune.ike.events import (
@@ -23,6 +20,7 @@ from perilune.ike.events import (
     Retransmitted,
 )
 from perilune.ike.exchanges.fresh import Fresh
+from perilune.ike.exchanges.init_done import InitDone, WantedChild, may_fragment
 from perilune.ike.keyed import KeyedSa
 from perilune.ike.names import IkeName
 from perilune.ike.nat import Nat, find_nat, nat_notifies
@@ -34,7 +32,7 @@ from perilune.ike.status import IkeSaState, IkeSaStatus
 from perilune.model.address import Path
 from perilune.model.errors import PeerError
 from perilune.model.iana import ExchangeType, NotifyType
-from perilune.model.spi import NO_IKE_SPI, IkeSpi
+from perilune.model.spi import NO_IKE_SPI
 from perilune.model.time import Instant, earliest
 from perilune.wire.header import Flags, Header
 from perilune.wire.message import Message, encode_message
@@ -44,30 +42,6 @@ _MOST_REPEATS: Final = 8
 """Cookies and other key exchange methods that one try goes along with."""
 
 _COOKIE_OCTETS: Final = range(1, 65)
-
-
-@dataclass(frozen=True, slots=True)
-class WantedChild:
-    """A child to set up with the IKE SA."""
-
-    policy: ChildPolicy
-    flow: Flow | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class InitDone:
-    """What IKE_SA_INIT leads to."""
-
-    keyed: KeyedSa
-    nat: Nat
-    fragmentation: bool
-    """Whether both sides announced it."""
-
-    local_message: bytes
-    """Our message of IKE_SA_INIT, which our AUTH signs (section 2.15)."""
-
-    remote_message: bytes
-    path: Path
 
 
 class Initiation:
@@ -290,19 +264,6 @@ class Initiation:
         shared = self._fresh.agree(choice.key_exchange, payloads)
         if shared is None:
             raise PeerError("it chose no key exchange")
-        suite, spi_r = choice.ike_suite, IkeSpi(header.spi_r)
-        keys = derive_ike_keys(suite, self._fresh.nonce, nonce_r, shared, self.local_spi, spi_r)
-        return KeyedSa(
-            spi_i=self.local_spi,
-            spi_r=spi_r,
-            original_initiator=True,
-            suite=suite,
-            nonce_i=self._fresh.nonce,
-            nonce_r=nonce_r,
-            keys=keys,
-        )
-
-
-def may_fragment(entry: PadEntry) -> bool:
-    """Whether we send fragments where the peer takes them; see `Fragmentation`."""
-    return entry.fragmentation in {Fragmentation.YES, Fragmentation.FORCE}
+        spis = (self.local_spi, header.spi_r)
+        nonces = (self._fresh.nonce, nonce_r)
+        return KeyedSa.of_first_exchange(choice.ike_suite, nonces, shared, spis, original_initiator=True)

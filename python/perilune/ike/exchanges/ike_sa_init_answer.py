@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from hashlib import sha256
 
-from perilune.crypto.ike_keys import derive_ike_keys
 from perilune.databases.pad import Fragmentation, PadEntry
 from perilune.ike.context import Context
 from perilune.ike.events import CookieDemanded, Dropped, IkeKeysDerived, MessageReceived, MessageSent
 from perilune.ike.exchanges.fresh import Fresh, require_method
 from perilune.ike.exchanges.ike_auth_answer import HalfOpen
-from perilune.ike.exchanges.ike_sa_init import InitDone, may_fragment
+from perilune.ike.exchanges.init_done import InitDone, may_fragment
 from perilune.ike.half_open import HalfOpenTable
 from perilune.ike.keyed import KeyedSa
 from perilune.ike.names import IkeName
@@ -123,16 +122,8 @@ def _keyed(choice: Choice, fresh: Fresh, spi_r: IkeSpi, message: Message) -> Key
     shared = fresh.agree(choice.key_exchange, message.payloads)
     if shared is None:
         raise PeerError("an IKE SA needs a key exchange", notify=NotifyType.NO_PROPOSAL_CHOSEN)
-    suite, spi_i = choice.ike_suite, message.header.spi_i
-    return KeyedSa(
-        spi_i=spi_i,
-        spi_r=spi_r,
-        original_initiator=False,
-        suite=suite,
-        nonce_i=nonce_i,
-        nonce_r=fresh.nonce,
-        keys=derive_ike_keys(suite, nonce_i, fresh.nonce, shared, spi_i, spi_r),
-    )
+    spis, nonces = (message.header.spi_i, spi_r), (nonce_i, fresh.nonce)
+    return KeyedSa.of_first_exchange(choice.ike_suite, nonces, shared, spis, original_initiator=False)
 
 
 def _payloads(
