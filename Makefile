@@ -46,9 +46,10 @@ interop: build ## strongSwan against us, a table of cases and verdicts
 	$(PYTEST) tests/interop -m interop
 
 lint: build ## formats, lints, types, import rules, licences
+	@tools/need lint
 	ruff format --check
 	ruff check
-	mypy
+	mypy -p perilune -p lab -p demo -p benchmarks
 	$(PYTHON) -m mypy.stubtest perilune.dataplane._native --mypy-config-file pyproject.toml
 	lint-imports
 	cargo fmt --check
