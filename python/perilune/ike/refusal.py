@@ -72,8 +72,3 @@ def refused_by_peer(
 def notify_name(notify: NotifyPayload) -> str:
     """Return IANA's name of a notify, or its number."""
     return notify.type.name if isinstance(notify.type, NotifyType) else f"notify {notify.type}"
-
-
-def error_notify(error: PeerError) -> NotifyPayload | None:
-    """Return the notify that answers an error, or None where silence does."""
-    return NotifyPayload(error.notify, error.notify_data) if error.notify else None

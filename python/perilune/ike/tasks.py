@@ -84,10 +84,6 @@ class TaskQueue:
         self._queued.clear()
         return taken
 
-    def waiting(self) -> list[Task]:
-        """Return the tasks that wait."""
-        return [queued.task for queued in self._queued]
-
     def next_start(self) -> Instant | None:
         """Return when a waiting task may begin."""
         return min((queued.at for queued in self._queued), default=None)
