@@ -14,6 +14,9 @@ from perilune.model.time import ZERO, Duration
 _DEFAULT_REKEY_TIME = Duration.seconds(3600)
 _BOTH = frozenset({4, 6})
 
+_MOST_SELECTORS = 254
+"""A payload counts to 255 (RFC 7296, section 3.13), and a packet's own selector may go before them."""
+
 
 def read_child(reader: Reader) -> ChildPolicy:
     """Return what a child may be; mistakes are noted at the reader's problems."""
@@ -94,7 +97,11 @@ def _check_order(
 def _check_selectors(
     reader: Reader, local_ts: tuple[ChildSelector, ...], remote_ts: tuple[ChildSelector, ...]
 ) -> None:
-    """Note selectors of which no pair can have a packet in common."""
+    """Note selectors that no message holds, or of which no pair can have a packet in common."""
+    for key, selectors in ((keys.LOCAL_TS, local_ts), (keys.REMOTE_TS, remote_ts)):
+        if len(selectors) > _MOST_SELECTORS:
+            reader.error(f"{len(selectors)} selectors are more than the {_MOST_SELECTORS} of a message", key)
+            return
     pairs = [(local, remote) for local in local_ts for remote in remote_ts]
     if not any(_families(local) & _families(remote) for local, remote in pairs):
         reader.error("local_ts and remote_ts have no address family in common", keys.REMOTE_TS)

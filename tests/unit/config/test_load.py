@@ -362,6 +362,7 @@ def test_mistake_in_a_connection(text: str, message: str) -> None:
     ("text", "message"),
     [
         ("local_ts = 10.0.0.0/8\nremote_ts = ::/0", "no address family in common"),
+        ("local_ts = " + ", ".join(f"10.0.{i}.0/24" for i in range(255)), "255 selectors are more than"),
         ("local_ts = 10.0.0.0/8[tcp]\nremote_ts = 10.0.0.0/8[udp]", "no protocol in common"),
         ("rekey_time = 2h\nlife_time = 1h", "life_time is less than rekey_time"),
         ("rekey_time = 1h\nrand_time = 2h", "rekey_time is less than rand_time"),
