@@ -9,7 +9,6 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import NoReturn
 
 import click
-from rich.console import Console
 
 from perilune.cli.client import CommandError
 from perilune.cli.commands.check import check
@@ -18,6 +17,7 @@ from perilune.cli.commands.run import run
 from perilune.cli.commands.sas import initiate, rekey, terminate
 from perilune.cli.commands.status import status
 from perilune.cli.exit_codes import ExitCode
+from perilune.cli.terminal import error_console
 from perilune.config.problems import InvalidConfigError
 from perilune.model.errors import IpsecError, ResourceError
 
@@ -75,17 +75,17 @@ def _code_of(done: click.exceptions.Exit | SystemExit) -> int:
 
 
 def _explained(error: IpsecError) -> int:
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    console = error_console()
     match error:
         case CommandError():
-            console.print(f"perilune: {error}", markup=False)
+            console.print(f"perilune: {error}")
             if error.hint:
-                console.print(f"  {error.hint}", style="dim", markup=False)
+                console.print(f"  {error.hint}", style="dim")
             return error.code
         case InvalidConfigError():
             for one in error.errors:
-                console.print(str(one), markup=False)
+                console.print(str(one))
             return ExitCode.WRONG_USE
         case _:
-            console.print(f"perilune: {error}", markup=False)
+            console.print(f"perilune: {error}")
             return ExitCode.NOT_ALLOWED if isinstance(error, ResourceError) else ExitCode.WRONG_USE

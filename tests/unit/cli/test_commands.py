@@ -174,6 +174,25 @@ def test_check_shows_what_the_file_means(run: Run, tmp_path: Path) -> None:
     assert "eyes of a test" not in out
 
 
+def test_check_shows_texts_as_they_are(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "[b]odd.conf"
+    text = CONFIG.replace("gw {", "gw[/b] {").replace("sun", "[red]:a:[/]")
+    file.write_text(
+        text.replace("local_ts = 10.1.0.0/16", "local_ts = 2001:db8:100::/48[tcp/22], 10.1.0.0/16")
+    )
+    code, out, err = run("check", str(file))
+    assert code == ExitCode.DONE
+    assert "connections.gw[/b].children.net.local_ts: nothing" in err
+    for shown in ("gw[/b]", "2001:db8:100::/48[tcp/22]", "[b]odd.conf can be used"):
+        assert shown in out
+
+
+def test_check_tells_what_needs_no_tunnel(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "pass.conf"
+    file.write_text(CONFIG.replace("local_ts = 10.1.9.0/24", "mode = pass\n local_ts = 10.1.9.0/24"))
+    assert "passes" in run("check", str(file))[1]
+
+
 def test_check_tells_every_mistake(run: Run, tmp_path: Path) -> None:
     file = tmp_path / "bad.conf"
     file.write_text(CONFIG.replace("remote_addrs", "remote_adrs").replace("start_action", "strat_action"))

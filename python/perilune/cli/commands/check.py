@@ -5,12 +5,14 @@ from __future__ import annotations
 from pathlib import Path as FilePath
 
 import click
-from rich.console import Console
 from rich.table import Table
 
 from perilune.cli.options import CONFIG_FILE
+from perilune.cli.terminal import error_console, table_console
 from perilune.config.load import load
 from perilune.config.settings import Settings
+from perilune.databases.pad import ChildPolicy
+from perilune.databases.spd import Action
 
 
 @click.command()
@@ -21,12 +23,12 @@ def check(file: FilePath) -> None:
     Every mistake is told with file, line and key; then the exit code is 2.
     """
     settings = load(file)
-    errors = Console(stderr=True, highlight=False, soft_wrap=True)
+    errors = error_console()
     for warning in settings.warnings:
-        errors.print(f"warning: {warning}", style="yellow", markup=False)
-    console = Console(highlight=False)
+        errors.print(f"warning: {warning}", style="yellow")
+    console = table_console()
     console.print(summary_table(settings))
-    console.print(f"{file} can be used.", markup=False, style="green", soft_wrap=True)
+    console.print(f"{file} can be used.", style="green", soft_wrap=True)
 
 
 def summary_table(settings: Settings) -> Table:
@@ -41,13 +43,19 @@ def summary_table(settings: Settings) -> Table:
         for child in connection.children:
             local_ts = " ".join(map(str, child.local_ts))
             remote_ts = " ".join(map(str, child.remote_ts))
-            table.add_row(*first, child.name, f"{local_ts} - {remote_ts}", child.start_action.value)
+            table.add_row(*first, child.name, f"{local_ts} - {remote_ts}", _starts(child))
             first = ("", "", "")
         if not connection.children:
             table.add_row(*first, "none", "", "")
     table.caption = f"{len(settings.secrets)} secret(s), control socket {settings.daemon.vici}"
     table.caption_justify = "left"
     return table
+
+
+def _starts(child: ChildPolicy) -> str:
+    """Return when a child begins; what is let by or discarded is so from the start."""
+    always = {Action.BYPASS: "passes", Action.DISCARD: "is dropped"}
+    return always.get(child.action) or child.start_action.value
 
 
 def _any_text(addresses: str) -> str:

@@ -8,17 +8,15 @@ import time
 from dataclasses import asdict
 
 import click
-from rich.console import Console
 from rich.live import Live
 
 from perilune.cli.client import Client
 from perilune.cli.options import uri_option
 from perilune.cli.snapshot import Snapshot, take_snapshot
 from perilune.cli.status_table import status_table
+from perilune.cli.terminal import table_console
 
 _WATCH_S = 1.0
-_WIDTH_OF_FILES = 132
-"""Columns where the output is no terminal."""
 
 
 @click.command()
@@ -33,7 +31,7 @@ def status(as_json: bool, watch: bool, uri: str) -> None:
         elif as_json:
             click.echo(json.dumps(as_document(take_snapshot(client)), indent=2))
         else:
-            _console().print(status_table(take_snapshot(client)))
+            table_console().print(status_table(take_snapshot(client)))
 
 
 def as_document(snapshot: Snapshot) -> dict[str, object]:
@@ -48,11 +46,7 @@ def _watch(client: Client, as_json: bool) -> None:
         while True:
             click.echo(json.dumps(as_document(take_snapshot(client))))
             time.sleep(_WATCH_S)
-    with Live(console=_console(), auto_refresh=False, screen=sys.stdout.isatty()) as live:
+    with Live(console=table_console(), auto_refresh=False, screen=sys.stdout.isatty()) as live:
         while True:
             live.update(status_table(take_snapshot(client)), refresh=True)
             time.sleep(_WATCH_S)
-
-
-def _console() -> Console:
-    return Console(highlight=False, width=None if sys.stdout.isatty() else _WIDTH_OF_FILES)
