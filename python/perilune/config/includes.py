@@ -46,7 +46,9 @@ class _Reader:
 
     def read(self, section: Section, file: FilePath, depth: int) -> None:
         """Add what one file says to a section."""
-        contents = self._files.read(file)
+        self._add(section, file, self._files.read(file), depth)
+
+    def _add(self, section: Section, file: FilePath, contents: bytes, depth: int) -> None:
         self._octets += len(contents)
         if self._octets > MOST_OCTETS:
             raise ConfigError(f"the files have more than {MOST_OCTETS} octets", file=file)
@@ -60,7 +62,14 @@ class _Reader:
             self._count += 1
             if self._count > MOST_FILES:
                 raise ConfigError(f"more than {MOST_FILES} files are included", line=place.line)
-            self.read(section, file, depth)
+            self._add(section, file, self._contents(file, place), depth)
+
+    def _contents(self, file: FilePath, place: Place) -> bytes:
+        """Return a file that is included; that it cannot be read is wrong where that was asked."""
+        try:
+            return self._files.read(file)
+        except ConfigError as error:
+            raise ConfigError(f"{file}: {error.message}", line=place.line) from error
 
     def _included(self, pattern: str, place: Place) -> list[FilePath]:
         """Return the files of one statement."""

@@ -80,8 +80,9 @@ def test_blanks_in_names(name: str) -> None:
 
 def test_wildcard_may_match_nothing_and_a_name_may_not() -> None:
     assert read({"/etc/main.conf": "include conf.d/*.conf\n"}).values == {}
-    with pytest.raises(ConfigError, match=r"/etc/gone\.conf: no such file"):
-        read({"/etc/main.conf": "include gone.conf\n"})
+    with pytest.raises(ConfigError, match=r"/etc/gone\.conf: no such file") as caught:
+        read({"/etc/main.conf": "\ninclude gone.conf\n"})
+    assert (caught.value.file, caught.value.line) == (Path("/etc/main.conf"), 2)
 
 
 def test_loop() -> None:
