@@ -199,7 +199,7 @@ class Daemon(Observer):
         task = asyncio.create_task(self._load())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        _LOG.info("the configuration was read again: %d connections", len(settings.connections))
+        _LOG.info("the configuration was read again, connections: %d", len(settings.connections))
         return settings
 
     async def _load(self) -> None:

@@ -16,6 +16,7 @@ MOST_UNSENT_OCTETS = 4 << 20
 """A client that lets more than this pile up is sent away, so that it cannot take the daemon's memory."""
 
 _READ_OCTETS = 64 * 1024
+_PARTING_SECONDS = 0.5
 
 
 class ViciSocket:
@@ -32,6 +33,7 @@ class ViciSocket:
         self._server = server
         self._on_refused = on_refused
         self._clients: dict[Session, asyncio.StreamWriter] = {}
+        self._serving: set[asyncio.Task[None]] = set()
         self._listening: asyncio.Server | None = None
 
     async def open(self) -> None:
@@ -59,13 +61,16 @@ class ViciSocket:
                 writer.transport.abort()
 
     async def close(self) -> None:
-        """Send what is left, stop listening and remove the socket."""
+        """Send what is left, stop listening and remove the socket; all clients are gone then."""
         self.flush()
         if self._listening is not None:
             self._listening.close()
             self._path.unlink(missing_ok=True)
-        for writer in tuple(self._clients.values()):
-            writer.close()
+        for part in (asyncio.StreamWriter.close, _cut):
+            for writer in tuple(self._clients.values()):
+                part(writer)
+            if self._serving:
+                await asyncio.wait(self._serving, timeout=_PARTING_SECONDS)
 
     def _bound(self) -> socket.socket:
         listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -82,6 +87,9 @@ class ViciSocket:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         session = self._server.open()
         self._clients[session] = writer
+        if task := asyncio.current_task():
+            self._serving.add(task)
+            task.add_done_callback(self._serving.discard)
         try:
             while data := await reader.read(_READ_OCTETS):
                 session.receive(data)
@@ -95,6 +103,11 @@ class ViciSocket:
             self._server.close(session)
             del self._clients[session]
             writer.close()
+
+
+def _cut(writer: asyncio.StreamWriter) -> None:
+    """Part from a client that does not read what is left for it."""
+    writer.transport.abort()
 
 
 def is_answered(path: FilePath) -> bool:

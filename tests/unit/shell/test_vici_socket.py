@@ -77,6 +77,24 @@ def test_clients_are_served_side_by_side_and_the_bad_one_is_sent_away(tmp_path: 
     assert "packet length" in refused[0]
 
 
+def test_clients_that_wait_are_gone_after_the_end(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        control = ViciSocket(tmp_path / "vici", server(), lambda _reason: None)
+        await control.open()
+        reader, idle = await asyncio.open_unix_connection(tmp_path / "vici")
+        idle.write(ASK)
+        assert await reader.readexactly(len(ANSWER)) == ANSWER
+        with socket.socket(socket.AF_UNIX) as deaf:
+            deaf.setblocking(False)
+            deaf.connect(str(tmp_path / "vici"))
+            await asyncio.get_running_loop().sock_sendall(deaf, ASK * 10000)
+            await control.close()
+            assert asyncio.all_tasks() == {asyncio.current_task()}
+        idle.close()
+
+    asyncio.run(scenario())
+
+
 def test_client_that_does_not_read_is_sent_away(tmp_path: Path) -> None:
     refused: list[str] = []
 
