@@ -77,7 +77,7 @@ class Echoed:
     """Median round trip time."""
 
 
-def transfer(namespace: Namespace, target: str, megabytes: float, timeout_s: float = 60.0) -> Transferred:
+def transfer(namespace: Namespace, target: str, megabytes: float, timeout_s: float = 100.0) -> Transferred:
     """Move random octets to the services at `target` and back at the same time.
 
     Raises:
