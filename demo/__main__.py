@@ -60,7 +60,7 @@ def _perform(stage: Stage) -> int:
         except LabError as error:
             stage.fail(str(error), [(gateway.namespace.name, gateway.log()) for gateway in gateways])
         except KeyboardInterrupt:
-            stage.fail("Interrupted.")
+            stage.console.print("\nInterrupted.")  # begins below the ^C of the terminal
             code = 130
         except SystemExit:
             stage.fail("Told to end.")

@@ -17,9 +17,9 @@ from lab.daemon import IkeDaemon
 from lab.errors import LabError
 
 DRAWING = """\
-  host a              gateway a                         gateway b              host b
-  10.1.0.10 --------- 10.1.0.1   192.0.2.1 ~~~~~~~~~ 192.0.2.2   10.2.0.1 --------- 10.2.0.10
-                                        (an eavesdropper)"""
+  host a          gateway a                gateway b                host b
+  10.1.0.10 ----- 10.1.0.1 192.0.2.1 ~~~~~ 192.0.2.2 10.2.0.1 ----- 10.2.0.10
+                                (an eavesdropper)"""
 
 ETHERNET_OCTETS = 14
 UNINTERESTING = {"other", "ICMPv6", "protocol 0"}

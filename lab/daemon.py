@@ -14,6 +14,9 @@ from lab.vici import ChildSa, Control, IkeSa
 
 T = TypeVar("T")
 
+_GRACE_S = 15.0
+"""A busy machine takes its time; what ends in time does not wait for this."""
+
 
 class IkeDaemon:
     """One IKE daemon in a namespace.
@@ -65,7 +68,7 @@ class IkeDaemon:
         Returns:
             Its exit code.
         """
-        return self.child.terminate() if self._child else 0
+        return self.child.terminate(_GRACE_S) if self._child else 0
 
     def kill(self) -> None:
         """End it as a crash does: nothing is said to the peer."""
