@@ -30,7 +30,21 @@ def package_version() -> str:
         return "not installed"
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+class _Commands(click.Group):
+    """Commands whose reader may have seen enough, as `head` has; click would end with 1."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the command that was asked for."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            _let_go_of_output()
+            return None
+
+
+@click.group(
+    cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
 @click.version_option(package_version(), prog_name="perilune")
 def perilune() -> None:
     """IPsec: IKEv2 and ESP, configured as swanctl is.
@@ -62,14 +76,20 @@ def exit_code_of(command: Callable[[], object]) -> int:
     except (click.Abort, KeyboardInterrupt):
         return 130
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _let_go_of_output()
         return ExitCode.DONE
     except IpsecError as error:
         return _explained(error)
     return ExitCode.DONE
 
 
+def _let_go_of_output() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def _code_of(done: click.exceptions.Exit | SystemExit) -> int:
+    if isinstance(done.__context__, BrokenPipeError):
+        return ExitCode.DONE  # Rich ends with 1 then
     code = done.exit_code if isinstance(done, click.exceptions.Exit) else done.code
     return code if isinstance(code, int) else ExitCode.DONE
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -156,6 +158,23 @@ def test_help_names_every_command(run: Run) -> None:
     assert code == ExitCode.DONE
     for command in ("check", "initiate", "log", "rekey", "run", "status", "terminate"):
         assert f"\n  {command} " in out
+
+
+@pytest.mark.parametrize("options", [(), ("--json",)])
+def test_watched_status_reaches_a_pipe_at_once_and_ends_with_its_reader(
+    node: ExampleNode, options: tuple[str, ...]
+) -> None:
+    words = [sys.executable, "-m", "perilune", "status", "--watch", *options]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as watching:
+        assert watching.stdout is not None
+        assert watching.stderr is not None
+        try:
+            assert watching.stdout.readline() != b""
+            watching.stdout.close()
+            assert watching.wait(20) == ExitCode.DONE
+            assert watching.stderr.read() == b""
+        finally:
+            watching.kill()
 
 
 def test_version(run: Run) -> None:

@@ -46,7 +46,12 @@ def _watch(client: Client, as_json: bool) -> None:
         while True:
             click.echo(json.dumps(as_document(take_snapshot(client))))
             time.sleep(_WATCH_S)
-    with Live(console=table_console(), auto_refresh=False, screen=sys.stdout.isatty()) as live:
+    console = table_console()
+    while not console.is_terminal:
+        console.print(status_table(take_snapshot(client)))
+        sys.stdout.flush()
+        time.sleep(_WATCH_S)
+    with Live(console=console, auto_refresh=False, screen=True) as live:
         while True:
             live.update(status_table(take_snapshot(client)), refresh=True)
             time.sleep(_WATCH_S)
