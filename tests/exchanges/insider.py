@@ -10,6 +10,7 @@ from exchanges.pair import Pair
 from perilune.ike.events import IkeKeysDerived
 from perilune.ike.keyed import KeyedSa
 from perilune.ike.settings import EndpointSettings
+from perilune.model.address import NAT_T_PORT
 from perilune.model.iana import ExchangeType
 from perilune.model.time import Duration
 from perilune.wire.header import Flags, Header
@@ -54,6 +55,7 @@ class Insider:
 
         path = self.pair.right.ike_sa.path
         self.source, self.destination = path.remote, path.local
+        self._encapsulated = path.local.port == NAT_T_PORT
         self.pair.link.cut()
 
     def request(
@@ -69,7 +71,7 @@ class Insider:
     def send(self, octets: bytes, message_id: int) -> tuple[Payload, ...] | None:
         """Send octets and return the payloads of the protected response with a Message ID."""
         sent = len(self.pair.link.sent)
-        datagram = Datagram(self.source, self.destination, octets, encapsulated=False)
+        datagram = Datagram(self.source, self.destination, octets, self._encapsulated)
         self.pair.link.inject(datagram, self.pair.now)
         self.pair.run(Duration.milliseconds(1))
         for reply in self.pair.link.sent[sent:]:
@@ -94,7 +96,7 @@ class Insider:
         header, _ = self.asked()
         flags = Flags(initiator=True, response=True)
         (octets,) = self.protection.seal(replace(header, flags=flags), payloads)
-        datagram = Datagram(self.source, self.destination, octets, encapsulated=False)
+        datagram = Datagram(self.source, self.destination, octets, self._encapsulated)
         self.pair.link.inject(datagram, self.pair.now)
         self.pair.run(Duration.milliseconds(1))
 

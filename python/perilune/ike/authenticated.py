@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from perilune.databases.pad import PadEntry
 from perilune.ike.nat import Nat
+from perilune.model.address import Path
 from perilune.model.identity import Identity
 from perilune.model.time import Instant
 
@@ -19,6 +20,10 @@ class Authenticated:
 
     local_id: Identity
     remote_id: Identity
+    init_path: Path
+    """The way of IKE_SA_INIT: the peer has shown that it receives at that address, which no later message
+    shows. `dynamic` selectors stand for its ends, wherever the peer moves."""
+
     nat: Nat
     fragmentation: bool
     """Whether we may send fragments."""

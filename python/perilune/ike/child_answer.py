@@ -109,7 +109,7 @@ def grant(
     Args:
         entry: The connection.
         request: What the peer asks for.
-        path: Of the IKE SA, for dynamic selectors.
+        path: Whose ends dynamic selectors stand for.
         preferred: Method of the KE payload, if there is one.
         only: The child whose SA is rekeyed; None allows any.
 

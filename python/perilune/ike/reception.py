@@ -62,6 +62,7 @@ class Reception:
 
     def handle_timeout(self, now: Instant) -> None:
         """Call every conversation whose time has come."""
+        self.half_open.forget_failed(now)
         for conversation in self._context.registry.take_due(now):
             match conversation:
                 case IkeSa():

@@ -75,7 +75,7 @@ class CreateChild:
         return (*self._rekey_notify(), offer.sa_payload, *fresh.payloads, *offer.ts_payloads)
 
     def _offer(self, sa: IkeSa) -> ChildOffer:
-        path = sa.path
+        path = sa.peer.init_path
         if self.old is not None:
             ##= https://www.rfc-editor.org/rfc/rfc7296#section-2.9.2
             ##% When the initiator attempts to rekey the Child SA, the proposed

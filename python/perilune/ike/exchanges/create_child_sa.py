@@ -72,7 +72,7 @@ def _create(sa: IkeSa, payloads: Sequence[Payload], now: Instant, old: ChildSa |
     granted = grant(
         sa.peer.entry,
         ChildRequest.read(payloads),
-        sa.path,
+        sa.peer.init_path,
         preferred=ke.method if ke else None,
         only=old.policy.name if old else None,
     )

@@ -58,6 +58,7 @@ class Authentication:
         self._channel.fragments = done.fragmentation
         self._local_id: Final = local_identity(initiation.entry, path)
         self._offer: ChildOffer | None = None
+        self._secret: Secret | None = None
 
     @property
     def _wanted(self) -> list[WantedChild]:
@@ -96,6 +97,7 @@ class Authentication:
         except PeerError as error:
             self._not_authentic(str(error), now)
             return
+        self._secret = secret
         id_i = IdPayload(PayloadType.ID_I, self._local_id)
         payloads: list[Payload] = [id_i]
         if not self._knows_peer():
@@ -188,6 +190,9 @@ class Authentication:
             id_r.encode(),
         )
         require_equal_auth(expected, auth.data)
+        if secret != self._secret:
+            # Where any identity is accepted, a secret of one peer does not make it the one that we called.
+            raise PeerError(f"the secret of '{id_r.identity}' is not the one that we proved ourselves with")
         return id_r.identity
 
     def _establish(self, remote_id: Identity, payloads: Sequence[Payload], now: Instant) -> None:
@@ -195,6 +200,7 @@ class Authentication:
             entry=self.initiation.entry,
             local_id=self._local_id,
             remote_id=remote_id,
+            init_path=self._done.path,
             nat=self._done.nat,
             fragmentation=self._done.fragmentation,
             began_at=self.initiation.began_at,

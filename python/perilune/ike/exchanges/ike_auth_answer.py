@@ -165,6 +165,7 @@ class HalfOpen:
             entry=entry,
             local_id=id_r.identity,
             remote_id=id_i.identity,
+            init_path=self._done.path,
             nat=self._done.nat,
             fragmentation=self._done.fragmentation,
             began_at=self._began_at,
@@ -195,7 +196,7 @@ class HalfOpen:
             return ()
         spi_in = self._context.spis.take_inbound()
         try:
-            granted = grant(sa.peer.entry, ChildRequest.read(payloads, in_ike_auth=True), sa.path)
+            granted = grant(sa.peer.entry, ChildRequest.read(payloads, in_ike_auth=True), sa.peer.init_path)
             nonces = Nonces(sa.keyed.nonce_i, sa.keyed.nonce_r)
             sa.install_child(agree(sa.keyed, nonces, granted.terms(spi_in), began_here=False), now)
         except PeerError as error:
@@ -207,6 +208,7 @@ class HalfOpen:
     def _end(self, message: Message, now: Instant) -> None:
         """Be forgotten, but for the answer, which may have to be repeated."""
         self._table.remove(self)
+        self._table.add_failed(self.remote, now)
         until = now + self._context.settings.timers.half_open
         answer = self._channel.last_answer
         self._context.registry.put(

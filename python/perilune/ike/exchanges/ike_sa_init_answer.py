@@ -30,10 +30,11 @@ from perilune.wire.payloads import KePayload, NoncePayload, NotifyPayload, Paylo
 
 def answer(context: Context, table: HalfOpenTable, message: Message, path: Path, now: Instant) -> None:
     """Answer a request that anyone may have sent."""
+    table.forget_failed(now)
     try:
-        _check_header(message.header)
+        _check_header(context, message.header)
         digest = sha256(message.octets).digest()
-        known = table.find(digest)
+        known = table.find(digest, path.remote.address)
         if isinstance(known, HalfOpen):
             known.repeat_init(path)
         elif _may_begin(context, table, message, path, now):
@@ -42,7 +43,9 @@ def answer(context: Context, table: HalfOpenTable, message: Message, path: Path,
         context.outbox.tell(Dropped(path, str(error)))
 
 
-def _check_header(header: Header) -> None:
+def _check_header(context: Context, header: Header) -> None:
+    if context.registry.find(header.spi_i) is not None:
+        raise PeerError("its SPI is ours: it is a request of our own that came back")
     if header.spi_i == NO_IKE_SPI or header.message_id or not header.flags.initiator:
         raise PeerError("its header is not that of a first request")
 
@@ -76,7 +79,11 @@ def _begin(context: Context, table: HalfOpenTable, message: Message, path: Path,
         require_method(choice.key_exchange, message.payloads)
         fresh = Fresh.generate(choice.key_exchange, context.rng)
         spi_r = context.spis.new_ike_spi()
-        keyed = _keyed(choice, fresh, spi_r, message)
+        try:
+            keyed = _keyed(choice, fresh, spi_r, message)
+        except PeerError:
+            table.add_failed(path.remote.address, now)
+            raise
     except PeerError as error:
         if error.notify is not NotifyType.INVALID_KE_PAYLOAD:
             context.outbox.tell(refused_by_us(_name(message.header), "IKE SA", error))

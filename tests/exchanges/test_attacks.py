@@ -1,0 +1,180 @@
+"""What somebody may try who holds no secret, or one that is good for less than is wanted."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from ipaddress import ip_address
+from typing import Final
+
+import pytest
+
+from exchanges.insider import Insider, keyed_sa
+from exchanges.link import Datagram
+from exchanges.pair import Pair
+from exchanges.settings import (
+    LEFT,
+    RIGHT,
+    RIGHT_NET,
+    child,
+    esp_proposal,
+    ike_proposal,
+    left,
+    right,
+    secret,
+    selectors,
+)
+from perilune.crypto.auth import psk_auth
+from perilune.crypto.key_exchange import public_octets
+from perilune.databases.pad import ANY_IPV4, DynamicSelector, SharedSecret
+from perilune.ike.events import AuthenticationFailed, CookieDemanded, IkeKeysDerived, IkeSaUp
+from perilune.ike.settings import EndpointSettings
+from perilune.model.address import Endpoint
+from perilune.model.iana import AuthMethod, KeId, PayloadType
+from perilune.model.identity import Identity
+from perilune.model.secret import Secret
+from perilune.model.time import Duration
+from perilune.wire.header import Flags
+from perilune.wire.message import Message, encode_message
+from perilune.wire.payloads import (
+    AuthPayload,
+    IdPayload,
+    KePayload,
+    NoncePayload,
+    Payload,
+    SaPayload,
+    TsPayload,
+)
+from support.rng import SeededRng
+
+VICTIM: Final = "203.0.113.7"
+ELSEWHERE: Final = Endpoint(ip_address(VICTIM), 500)
+MOMENT: Final = Duration.milliseconds(1)
+
+
+def owned(text: str, *owners: str) -> SharedSecret:
+    return SharedSecret(Secret(text.encode()), tuple(map(Identity.parse, owners)))
+
+
+def sent_to(pair: Pair, address: str) -> list[Datagram]:
+    return [d for d in pair.link.sent if d.destination.address == ip_address(address)]
+
+
+def fresh_request(request: Datagram, number: int, *changed: Payload) -> Datagram:
+    """Return a first request with another SPI and some payloads changed."""
+    message = Message.decode(request.data)
+    kept = [p for p in message.payloads if type(p) not in {type(c) for c in changed}]
+    header = replace(message.header, spi_i=type(message.header.spi_i)(number))
+    return replace(request, data=encode_message(header, [*kept, *changed]))
+
+
+def test_response_to_a_first_request_does_not_go_where_the_request_is_repeated_from() -> None:
+    """Else whoever forges a source learns what only that source may: the address would prove nothing."""
+    pair = Pair(right_entry=right(remote_addrs=(ANY_IPV4,)))
+    pair.initiate()
+    pair.link.inject(replace(pair.link.sent[0], source=ELSEWHERE), pair.now + Duration.milliseconds(11))
+    pair.run(Duration.milliseconds(12))
+    victims = [d.header.spi_r for d in sent_to(pair, LEFT)]
+    assert not {d.header.spi_r for d in sent_to(pair, VICTIM)} & set(victims)
+
+
+def test_address_that_was_only_claimed_gives_no_dynamic_selector() -> None:
+    """IKE_AUTH comes with a forged source, and asks for what is sent to that source."""
+    pair = Pair(
+        left_entry=left(children=(child(local=f"{VICTIM}/32"),)),
+        right_entry=right(
+            remote_addrs=(ANY_IPV4,), children=(child(local=RIGHT_NET, remote_ts=(DynamicSelector(),)),)
+        ),
+    )
+    pair.link.add_fault(lambda d: [(Duration(0), replace(d, source=ELSEWHERE))] if d.number == 3 else None)
+    pair.initiate()
+    pair.settle()
+    assert pair.right.has(IkeSaUp)
+    assert not pair.right.data_plane.sas
+
+
+def test_moved_peer_does_not_take_the_selectors_of_its_new_address() -> None:
+    pair = Pair(
+        left_settings=EndpointSettings(export_keys=True),
+        left_entry=left(encap=True, children=(child(local=f"{LEFT}/32"),)),
+        right_entry=right(
+            remote_addrs=(ANY_IPV4,), children=(child(local=RIGHT_NET, remote_ts=(DynamicSelector(),)),)
+        ),
+    )
+    insider = Insider(pair)
+    insider.source = Endpoint(ip_address(VICTIM), insider.source.port)
+    wanted = (
+        TsPayload(PayloadType.TS_I, selectors(f"{VICTIM}/32")),
+        TsPayload(PayloadType.TS_R, selectors(RIGHT_NET)),
+    )
+    sa = SaPayload((esp_proposal().with_spi(b"\1\2\3\4"),))
+    insider.create_child_sa(sa, NoncePayload(bytes(32)), *wanted)
+    assert pair.right.ike_sa.path.remote == insider.source
+    assert len(pair.right.children) == 1
+
+
+def test_responder_proves_itself_with_the_secret_that_we_proved_ourselves_with() -> None:
+    """Else everyone who shares a secret of his own with us could stand in for the responder."""
+    pair = Pair(left_entry=left(remote_id=None), left_settings=EndpointSettings(export_keys=True))
+    secrets = [owned("the gateway's", RIGHT), owned("another peer's", "other.example")]
+    pair.left.endpoint.load([left(remote_id=None)], secrets, pair.now)
+    pair.link.drop_where(lambda d: d.number == 3)
+    pair.initiate()
+    pair.settle()
+    keyed = keyed_sa(pair.left.take(IkeKeysDerived))
+    request, response, ours = pair.link.sent[:3]
+    nonce_i = next(p.nonce for p in Message.decode(request.data).payloads if isinstance(p, NoncePayload))
+    id_r = IdPayload(PayloadType.ID_R, Identity.parse("other.example"))
+    auth = psk_auth(
+        keyed.suite.prf, secrets[1].secret, response.data, nonce_i, keyed.keys.sk_pr, id_r.encode()
+    )
+    header = replace(ours.header, flags=Flags(initiator=False, response=True))
+    impostor = replace(keyed, original_initiator=False).protection(SeededRng(7))
+    (octets,) = impostor.seal(header, (id_r, AuthPayload(AuthMethod.SHARED_KEY_MIC, auth)))
+    pair.link.inject(Datagram(ours.destination, ours.source, octets, encapsulated=False), pair.now)
+    pair.settle()
+    assert not pair.left.has(IkeSaUp)
+    assert not pair.left.take(AuthenticationFailed).by_peer
+
+
+def test_request_of_our_own_that_comes_back_is_not_answered() -> None:
+    """Else we would authenticate ourselves to ourselves, where a connection accepts any identity."""
+    entry = left(remote_id=None)
+    pair = Pair(left_entry=entry)
+    pair.link.add_fault(lambda d: [(Duration(0), replace(d, source=d.destination, destination=d.source))])
+    pair.initiate()
+    pair.settle()
+    assert not pair.left.has(IkeSaUp)
+    assert pair.left.endpoint.status().half_open == 0
+
+
+@pytest.mark.parametrize("method", [KeId.MODP_2048, KeId.ECP_256, KeId.CURVE25519])
+def test_flood_of_bad_public_values_meets_cookies(method: KeId) -> None:
+    """A request that fails only behind a costly step counts like one that does not fail."""
+    proposals = (ike_proposal(method),)
+    pair = Pair(
+        left_entry=left(proposals=proposals),
+        right_entry=right(proposals=proposals),
+        right_settings=EndpointSettings(cookie_threshold=3),
+    )
+    pair.link.cut()
+    pair.initiate()
+    bad = KePayload(method, bytes(public_octets(method)))
+    for number in range(1, 7):
+        forged = fresh_request(pair.link.sent[0], number, bad)
+        pair.link.inject(forged, pair.now)
+        pair.run(MOMENT)
+    assert len(pair.right.all(CookieDemanded)) == 3
+    pair.run(pair.right.settings.timers.half_open)
+    assert pair.right.endpoint.status().half_open == 0
+
+
+def test_failed_authentication_does_not_make_room_for_more() -> None:
+    """What is left of each is kept for a while, so it counts as long."""
+    pair = Pair(left_secret=secret("a guess"), right_settings=EndpointSettings(half_open_limit_per_address=5))
+    for _ in range(9):
+        pair.initiate()
+        pair.run(Duration.milliseconds(100))
+        pair.left.endpoint.terminate_ike("gw", pair.now)
+    assert len(pair.right.all(AuthenticationFailed)) == 5
+    pair.run(pair.right.settings.timers.half_open * 2)
+    assert pair.right.endpoint.status().half_open == 0
