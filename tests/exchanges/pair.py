@@ -32,6 +32,7 @@ SaKey = tuple[Direction, Spi]
 class _Expiry:
     at: Instant
     key: SaKey
+    spi_in: Spi
     hard: bool
 
 
@@ -103,8 +104,7 @@ class Side:
         due = [expiry for expiry in self._expiries if expiry.at <= now]
         self._expiries = [expiry for expiry in self._expiries if expiry.at > now]
         for expiry in due:
-            direction, spi = expiry.key
-            self.endpoint.expire(spi, direction, now, hard=expiry.hard)
+            self.endpoint.expire(expiry.spi_in, now, hard=expiry.hard)
         timeout = self.endpoint.next_timeout()
         if timeout is not None and timeout <= now:
             self.endpoint.handle_timeout(now)
@@ -123,7 +123,8 @@ class Side:
         for limits, hard in ((entry.lifetime.soft, False), (entry.lifetime.hard, True)):
             if limits.time is not None:
                 key = (entry.direction, entry.spi)
-                self._expiries.append(_Expiry(now + limits.time, key, hard))
+                spi_in = entry.spi if entry.direction is Direction.INBOUND else entry.peer_spi
+                self._expiries.append(_Expiry(now + limits.time, key, spi_in, hard))
 
 
 class Pair:

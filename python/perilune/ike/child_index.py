@@ -2,36 +2,27 @@
 
 from __future__ import annotations
 
-from perilune.databases.sad import Direction
 from perilune.ike.child_sa import ChildSa
 from perilune.model.spi import IkeSpi, Spi
 
-_Key = tuple[Direction, Spi]
-
 
 class ChildIndex:
-    """Our SPIs of IKE SAs by the SPIs of their children; an outbound one may be the choice of two peers."""
+    """Our SPIs of IKE SAs by the inbound SPIs of their children.
+
+    Outbound SPIs would not do: two peers may have chosen the same, one of them on purpose.
+    """
 
     def __init__(self) -> None:
-        self._owners: dict[_Key, set[IkeSpi]] = {}
+        self._owners: dict[Spi, IkeSpi] = {}
 
     def add(self, child: ChildSa, owner: IkeSpi) -> None:
         """Note that an IKE SA has a child."""
-        for key in _keys(child):
-            self._owners.setdefault(key, set()).add(owner)
+        self._owners[child.spi_in] = owner
 
-    def remove(self, child: ChildSa, owner: IkeSpi) -> None:
-        """Note that it has the child no more."""
-        for key in _keys(child):
-            owners = self._owners.get(key, set())
-            owners.discard(owner)
-            if not owners:
-                self._owners.pop(key, None)
+    def remove(self, child: ChildSa) -> None:
+        """Note that the child is no more."""
+        self._owners.pop(child.spi_in, None)
 
-    def owners(self, direction: Direction, spi: Spi) -> list[IkeSpi]:
-        """Return the IKE SAs that may be meant."""
-        return sorted(self._owners.get((direction, spi), ()))
-
-
-def _keys(child: ChildSa) -> tuple[_Key, _Key]:
-    return (Direction.INBOUND, child.spi_in), (Direction.OUTBOUND, child.spi_out)
+    def owner(self, spi_in: Spi) -> IkeSpi | None:
+        """Return the IKE SA whose child receives with an SPI."""
+        return self._owners.get(spi_in)

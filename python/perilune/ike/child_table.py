@@ -116,7 +116,7 @@ class ChildTable:
         """Remove a child; `until` some instant packets under way are still received."""
         if self._children.pop(child.id, None) is None:
             return
-        self._context.child_index.remove(child, self._owner)
+        self._context.child_index.remove(child)
         child.state = ChildSaState.DELETING
         self.close_outbound(child)
         if until is None:
@@ -148,7 +148,6 @@ class ChildTable:
     def inherit(self, other: ChildTable) -> None:
         """Take over all children of another IKE SA (RFC 7296, section 2.8)."""
         for child in other:
-            self._context.child_index.remove(child, other._owner)
             self._context.child_index.add(child, self._owner)
         self._children.update(other._children)
         self._lingering.extend(other._lingering)

@@ -12,7 +12,6 @@ from typing import Final
 
 from perilune.databases.changes import Change
 from perilune.databases.pad import ChildPolicy, PadEntry, SharedSecret
-from perilune.databases.sad import Direction
 from perilune.databases.spd import Action, PolicyId
 from perilune.dataplane.events import Flow
 from perilune.ike import established, upkeep
@@ -149,24 +148,32 @@ class IkeEndpoint:
             self._context.wishes.want((wish.connection, wish.child), now, flow)
             self._context.wishes.handle_timeout(now)
 
-    def expire(self, spi: Spi, direction: Direction, now: Instant, *, hard: bool) -> None:
-        """Rekey a child whose soft limit was reached, or close one that is over; unknown SPIs are ignored."""
-        for sa, child in self._owners(direction, spi):
-            if hard:
-                upkeep.child_expired(sa, child, now)
-            else:
-                upkeep.rekey_child(sa, child, now)
+    def expire(self, spi_in: Spi, now: Instant, *, hard: bool) -> None:
+        """Rekey a child whose soft limit was reached, or close one that is over.
 
-    def heard(self, spi: Spi, now: Instant) -> None:
+        Args:
+            spi_in: The child's inbound SPI, in whichever direction the limit was; ignored if unknown.
+            now: The time.
+            hard: Whether the child carries nothing any more.
+        """
+        found = self._with_inbound(spi_in)
+        if found is not None and hard:
+            upkeep.child_expired(*found, now)
+        elif found is not None:
+            upkeep.rekey_child(*found, now)
+
+    def heard(self, spi_in: Spi, now: Instant) -> None:
         """Note that ESP packets were received on an inbound SA: its peer lives (RFC 7296, section 2.4)."""
-        for sa, _ in self._owners(Direction.INBOUND, spi):
-            sa.heard_at = now
-            self._context.registry.touch(sa)
+        found = self._with_inbound(spi_in)
+        if found is not None:
+            found[0].heard_at = now
+            self._context.registry.touch(found[0])
 
-    def peer_moved(self, spi: Spi, new: Path, now: Instant) -> None:
+    def peer_moved(self, spi_in: Spi, new: Path, now: Instant) -> None:
         """Follow a peer whose newest valid ESP packet came from elsewhere (RFC 7296, section 2.23)."""
-        for sa, _ in self._owners(Direction.INBOUND, spi):
-            established.follow(sa, new)
+        found = self._with_inbound(spi_in)
+        if found is not None:
+            established.follow(found[0], new)
 
     def terminate_ike(self, which: IdOrName, now: Instant) -> int:
         """Close IKE SAs with all their children, those being set up included; return how many."""
@@ -296,12 +303,8 @@ class IkeEndpoint:
             if which in {child.id, child.policy.name} and child.is_current
         ]
 
-    def _owners(self, direction: Direction, spi: Spi) -> list[tuple[IkeSa, ChildSa]]:
-        found: list[tuple[IkeSa, ChildSa]] = []
-        for local_spi in self._context.child_index.owners(direction, spi):
-            sa = self._context.registry.find(local_spi)
-            if isinstance(sa, IkeSa):
-                inbound = direction is Direction.INBOUND
-                child = sa.children.with_inbound(spi) if inbound else sa.children.with_outbound(spi)
-                found += [(sa, child)] if child else []
-        return found
+    def _with_inbound(self, spi_in: Spi) -> tuple[IkeSa, ChildSa] | None:
+        owner = self._context.child_index.owner(spi_in)
+        sa = self._context.registry.find(owner) if owner is not None else None
+        child = sa.children.with_inbound(spi_in) if isinstance(sa, IkeSa) else None
+        return (sa, child) if isinstance(sa, IkeSa) and child else None

@@ -155,12 +155,13 @@ class Driver:
         spi = format_spi(event.spi)
         if isinstance(event, SequenceExhausted):
             _DATA_PLANE_LOG.warning("the sequence numbers of %s are used up", spi)
-            self.endpoint.expire(event.spi, Direction.OUTBOUND, now, hard=True)
+            self.endpoint.expire(event.peer_spi, now, hard=True)
             return
         is_hard = isinstance(event, HardExpire)
         level, kind = (logging.WARNING, "hard") if is_hard else (logging.DEBUG, "soft")
         _DATA_PLANE_LOG.log(level, "%s reached its %s limit of %s", spi, kind, event.limit.value)
-        self.endpoint.expire(event.spi, event.direction, now, hard=is_hard)
+        is_inbound = event.direction is Direction.INBOUND
+        self.endpoint.expire(event.spi if is_inbound else event.peer_spi, now, hard=is_hard)
 
     def _apply(self, changes: list[Change]) -> None:
         if not changes:

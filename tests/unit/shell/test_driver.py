@@ -19,6 +19,7 @@ from perilune.dataplane.events import (
     HardExpire,
     IkeDatagram,
     Limit,
+    SequenceExhausted,
     SoftExpire,
     UnknownSpi,
 )
@@ -196,6 +197,22 @@ def test_soft_and_hard_limits_reach_the_endpoint() -> None:
         await pair.settle()
         down = next(event for event in pair.a.told if isinstance(event, ChildSaDown))
         assert (down.child.id, down.reason) == (rekeyed.new.id, DownReason.EXPIRED)
+
+    run(scenario)
+
+
+def test_end_of_an_outbound_sa_is_not_that_of_another_with_the_same_spi() -> None:
+    """Outbound SPIs are the peers' choices, and one peer can see another's on the wire."""
+
+    async def scenario(pair: Pair) -> None:
+        await pair.establish()
+        up = next(event for event in pair.a.told if isinstance(event, ChildSaUp))
+        policy = next(iter(pair.a.driver.policies))
+        others = Spi(up.child.spi_in ^ 1)
+        pair.a.plane.tell(HardExpire(Direction.OUTBOUND, up.child.spi_out, others, policy, Limit.TIME))
+        pair.a.plane.tell(SequenceExhausted(up.child.spi_out, others, policy))
+        await pair.settle()
+        assert not any(isinstance(event, ChildSaDown) for event in pair.a.told)
 
     run(scenario)
 
