@@ -17,6 +17,8 @@ from perilune.config.settings import LogLevel
 
 ROOT_LOGGER = "perilune"
 _CONTEXT = "ike_context"
+_LONGEST_MESSAGE = 4096
+"""In characters: what a peer says may be long, and go into a line more than once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,4 +104,6 @@ def set_level(level: LogLevel) -> None:
 
 
 def _one_line(message: str) -> str:
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in message)
+    shown = message[:_LONGEST_MESSAGE]
+    line = "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in shown)
+    return line if shown == message else f"{line}... ({len(message)} characters)"

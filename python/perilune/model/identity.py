@@ -9,6 +9,9 @@ from perilune.model.address import IpAddress
 from perilune.model.errors import LocalError
 from perilune.model.iana import IdType
 
+_MOST_SHOWN_OCTETS = 256
+"""A peer may send 64 KiB; a name has 253 octets at most."""
+
 
 @dataclass(frozen=True, slots=True)
 class Identity:
@@ -46,6 +49,9 @@ class Identity:
             return _mail(text) if "@" in text else _name(text)
 
     def __str__(self) -> str:
+        if len(self.data) > _MOST_SHOWN_OCTETS:
+            shown = Identity(self.type, self.data[:_MOST_SHOWN_OCTETS])
+            return f"{shown}... ({len(self.data)} octets)"
         match self.type:
             case IdType.ID_IPV4_ADDR if len(self.data) == 4:
                 return str(IPv4Address(self.data))

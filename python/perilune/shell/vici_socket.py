@@ -57,8 +57,9 @@ class ViciSocket:
             if output := session.take_output():
                 writer.write(output)
             if writer.transport.get_write_buffer_size() > MOST_UNSENT_OCTETS:
-                self._on_refused("a client of the control socket does not read; it is disconnected")
                 writer.transport.abort()
+                session.close()  # before anyone is told, as that may be an event for this client too
+                self._on_refused("a client of the control socket does not read; it is disconnected")
 
     async def close(self) -> None:
         """Send what is left, stop listening and remove the socket; all clients are gone then."""

@@ -38,6 +38,12 @@ def test_what_would_forge_a_line_is_escaped() -> None:
     assert line.endswith(r"ike: id 'a\nERROR b\x1b[31m'")
 
 
+def test_long_message_is_cut() -> None:
+    made = record("x" * 70000)
+    assert LineFormatter().format(made).endswith("x... (70000 characters)")
+    assert len(str(log_message(made)["msg"])) < 5000
+
+
 def test_line_becomes_a_vici_event() -> None:
     seen: list[object] = []
     EventHandler(seen.append).handle(record("up", IkeContext("gw", 1, "a/b"), logging.WARNING))

@@ -42,3 +42,10 @@ def test_an_identity_from_the_network_can_always_be_shown() -> None:
     assert str(Identity(IdType.ID_FQDN, b"\xff\x00")) == "\\xff\\x00"
     assert str(Identity(IdType.ID_FQDN, b"gw\n\x1b[2Jforged")) == "gw\\n\\x1b[2Jforged"
     assert str(Identity(200, b"\x01")) == "id type 200:0x01"
+
+
+@pytest.mark.parametrize("type_", [IdType.ID_FQDN, IdType.ID_KEY_ID, 200])
+def test_long_identity_of_a_peer_is_shown_in_part(type_: int) -> None:
+    text = str(Identity(type_, b"\xff" * 60000))
+    assert len(text) < 1200
+    assert text.endswith("... (60000 octets)")

@@ -116,3 +116,33 @@ def test_client_that_does_not_read_is_sent_away(tmp_path: Path) -> None:
 
     asyncio.run(scenario())
     assert refused == ["a client of the control socket does not read; it is disconnected"]
+
+
+def test_telling_of_a_deaf_client_does_not_tell_that_client(tmp_path: Path) -> None:
+    """As with a client of the log, which gets a line about each client that is sent away."""
+    refused: list[str] = []
+
+    async def scenario() -> None:
+        vici = server()
+
+        def tell(reason: str) -> None:
+            refused.append(reason)
+            vici.publish("tick", {"reason": reason})
+            control.flush()
+
+        control = ViciSocket(tmp_path / "vici", vici, tell)
+        await control.open()
+        reader, writer = await asyncio.open_unix_connection(tmp_path / "vici")
+        writer.write(Packet(PacketType.EVENT_REGISTER, "tick").encode())
+        await reader.readexactly(5)
+        reader._transport.pause_reading()  # type: ignore[attr-defined]  # asyncio has no other word for it
+        for _ in range(2 * MOST_UNSENT_OCTETS // 65000):
+            vici.publish("tick", {"n": b"\xff" * 65000})
+            control.flush()
+            if refused:
+                break
+        writer.close()
+        await control.close()
+
+    asyncio.run(scenario())
+    assert refused == ["a client of the control socket does not read; it is disconnected"]

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Set
 
 from perilune.agent.vici.codec import Node, Tree
 from perilune.agent.vici.packet import Framer, Packet, PacketType
-from perilune.model.errors import DecodeError, IpsecError
+from perilune.model.errors import DecodeError, IpsecError, LocalError
 
 MOST_QUEUED_REQUESTS = 64
 """Requests that may wait for the one under way; a client that sends more is sent away."""
@@ -25,6 +25,7 @@ class Call:
         self.request = request
         self._session = session
         self._is_answered = False
+        self._left_out = ""
 
     @property
     def is_open(self) -> bool:
@@ -34,17 +35,20 @@ class Call:
     def event(self, name: str, message: Node) -> None:
         """Send an event to this client only, if it registered for such events."""
         if self.is_open:
-            self._session.publish(name, message)
+            self._left_out = self._session.publish(name, message) or self._left_out
 
     def answer(self, message: Node | None = None) -> None:
-        """Send the response; a second one, or one for a client that left, is ignored."""
+        """Send the response; a second one, or one for a client that left, is ignored.
+
+        An empty one tells of an event that had to be left out, if there was one.
+        """
         if self.is_open:
             self._is_answered = True
-            self._session.finish(message or {})
+            self._session.finish(message or (_failure(self._left_out) if self._left_out else {}))
 
     def refuse(self, reason: str) -> None:
         """Send the response of a command that failed."""
-        self.answer({"success": "no", "errmsg": reason})
+        self.answer(_failure(reason))
 
 
 Handler = Callable[[Call], None]
@@ -90,14 +94,25 @@ class Session:
         """Whether the client registered for an event."""
         return name in self._registered and not self.is_closed
 
-    def publish(self, name: str, message: Node) -> None:
-        """Send an event if the client registered for it."""
+    def publish(self, name: str, message: Node) -> str:
+        """Send an event if the client registered for it.
+
+        Returns:
+            Why it was left out, as one that is too long for VICI is; empty where it was not.
+        """
         if self.wants(name):
-            self._send(Packet(PacketType.EVENT, name, message))
+            try:
+                self._send(Packet(PacketType.EVENT, name, message))
+            except LocalError as error:
+                return str(error)
+        return ""
 
     def finish(self, message: Node) -> None:
         """Send the response of the request under way, then carry out those that waited."""
-        self._send(Packet(PacketType.CMD_RESPONSE, message=message))
+        try:
+            self._send(Packet(PacketType.CMD_RESPONSE, message=message))
+        except LocalError as error:
+            self._send(Packet(PacketType.CMD_RESPONSE, message=_failure(str(error))))
         self._is_busy = False
         self._run()
 
@@ -157,3 +172,7 @@ class Session:
     def _send(self, packet: Packet) -> None:
         if not self.is_closed:
             self._output += packet.encode()
+
+
+def _failure(reason: str) -> Node:
+    return {"success": "no", "errmsg": reason}

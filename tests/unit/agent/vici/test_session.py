@@ -150,3 +150,37 @@ def test_too_many_requests_end_the_session(desk: Desk) -> None:
     session.receive(request("wait"))
     with pytest.raises(DecodeError, match="too many"):
         session.receive(request("echo") * (MOST_QUEUED_REQUESTS + 1))
+
+
+def test_event_that_is_too_long_is_left_out_and_the_client_told(desk: Desk) -> None:
+    session = desk.server.open()
+    session.receive(register("tick") + request("wait"))
+    received(session)
+    call = desk.waiting.pop()
+    call.event("tick", {"n": "x" * 65536})
+    call.event("tick", {"n": "2"})
+    call.answer()
+    second, last = received(session)
+    assert second == event("tick", {"n": "2"})
+    assert last.message["success"] == "no"
+    assert "65536 octets" in str(last.message["errmsg"])
+
+
+def test_event_that_is_too_long_keeps_nothing_else_from_happening(desk: Desk) -> None:
+    session = desk.server.open()
+    session.receive(register("tick"))
+    received(session)
+    desk.server.publish("tick", {"n": "x" * 65536})
+    desk.server.publish("tick", {"n": "2"})
+    assert received(session) == [event("tick", {"n": "2"})]
+
+
+def test_answer_that_is_too_long_becomes_a_refusal(desk: Desk) -> None:
+    session = desk.server.open()
+    session.receive(request("wait") + request("wait") + request("echo", n="1"))
+    desk.waiting.pop(0).answer({"n": "x" * 65536})
+    desk.waiting.pop(0).refuse("x" * 65536)
+    first, second, third = received(session)
+    assert "65536 octets" in str(first.message["errmsg"])
+    assert second.message["success"] == "no"
+    assert third == response(n="1")
