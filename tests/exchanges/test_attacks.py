@@ -13,6 +13,7 @@ from exchanges.link import Datagram
 from exchanges.pair import Pair
 from exchanges.settings import (
     LEFT,
+    LEFT_NET,
     RIGHT,
     RIGHT_NET,
     child,
@@ -24,22 +25,37 @@ from exchanges.settings import (
     selectors,
 )
 from perilune.crypto.auth import psk_auth
-from perilune.crypto.key_exchange import public_octets
+from perilune.crypto.ike_keys import derive_rekeyed_ike_keys
+from perilune.crypto.key_exchange import KeyExchange, public_octets
 from perilune.databases.pad import ANY_IPV4, DynamicSelector, SharedSecret
-from perilune.ike.events import AuthenticationFailed, CookieDemanded, IkeKeysDerived, IkeSaUp
+from perilune.databases.sad import Direction
+from perilune.ike.events import AuthenticationFailed, CookieDemanded, IkeKeysDerived, IkeSaUp, Refused
+from perilune.ike.keyed import KeyedSa
 from perilune.ike.settings import EndpointSettings
 from perilune.model.address import Endpoint
-from perilune.model.iana import AuthMethod, KeId, PayloadType
+from perilune.model.iana import (
+    AuthMethod,
+    ExchangeType,
+    KeId,
+    NotifyType,
+    PayloadType,
+    ProtocolId,
+    TransformType,
+)
 from perilune.model.identity import Identity
+from perilune.model.proposal import Proposal, Transform
 from perilune.model.secret import Secret
+from perilune.model.spi import IkeSpi
 from perilune.model.time import Duration
-from perilune.wire.header import Flags
+from perilune.wire.header import Flags, Header
 from perilune.wire.message import Message, encode_message
 from perilune.wire.payloads import (
     AuthPayload,
+    DeletePayload,
     IdPayload,
     KePayload,
     NoncePayload,
+    NotifyPayload,
     Payload,
     SaPayload,
     TsPayload,
@@ -48,6 +64,10 @@ from support.rng import SeededRng
 
 VICTIM: Final = "203.0.113.7"
 ELSEWHERE: Final = Endpoint(ip_address(VICTIM), 500)
+TS: Final = (
+    TsPayload(PayloadType.TS_I, selectors(LEFT_NET)),
+    TsPayload(PayloadType.TS_R, selectors(RIGHT_NET)),
+)
 MOMENT: Final = Duration.milliseconds(1)
 
 
@@ -178,3 +198,69 @@ def test_failed_authentication_does_not_make_room_for_more() -> None:
     assert len(pair.right.all(AuthenticationFailed)) == 5
     pair.run(pair.right.settings.timers.half_open * 2)
     assert pair.right.endpoint.status().half_open == 0
+
+
+def test_flood_of_costly_offers_meets_cookies() -> None:
+    """To say what is wrong with a long offer takes longer than to accept a good one."""
+    pair = Pair(right_settings=EndpointSettings(cookie_threshold=3))
+    pair.link.cut()
+    pair.initiate()
+    strange = SaPayload((Proposal(ProtocolId.IKE, (Transform(TransformType.ENCR, 9999),)).with_spi(b"", 1),))
+    for number in range(1, 7):
+        pair.link.inject(fresh_request(pair.link.sent[0], number, strange), pair.now)
+        pair.run(MOMENT)
+    assert len(pair.right.all(Refused)) == 3
+    assert len(pair.right.all(CookieDemanded)) == 3
+
+
+def test_rival_that_the_peer_closed_does_not_inherit_the_children() -> None:
+    """Both sides rekey; the peer sees to it that its IKE SA is the one to stay, and closes it first."""
+    insider = Insider()
+    pair = insider.pair
+    pair.do(lambda now: pair.right.endpoint.rekey_ike("gw", now))
+    _, asked = insider.asked()
+    rival = _rekeyed_by_insider(insider)
+    delete = Header(rival.spi_i, rival.spi_r, ExchangeType.INFORMATIONAL, Flags(True, False), 0)
+    (octets,) = rival.protection(SeededRng(3)).seal(delete, (DeletePayload(ProtocolId.IKE),))
+    pair.link.inject(Datagram(insider.source, insider.destination, octets, encapsulated=False), pair.now)
+    pair.run(MOMENT)
+    offered, ke = (next(p for p in asked if isinstance(p, kind)) for kind in (SaPayload, KePayload))
+    ours = KeyExchange.generate(ke.method, SeededRng(4))
+    choice = offered.proposals[0].with_spi(bytes(7) + b"\2", 1)
+    insider.answer(SaPayload((choice,)), NoncePayload(bytes(32)), KePayload(ke.method, ours.public))
+    assert len(pair.right.children) == 1
+    assert len(pair.right.data_plane.sas) == 2
+
+
+def _rekeyed_by_insider(insider: Insider) -> KeyedSa:
+    """Rekey the IKE SA with a nonce that is never the lowest."""
+    ours, nonce = KeyExchange.generate(KeId.CURVE25519, SeededRng(5)), b"\xff" * 32
+    spi = IkeSpi(1)
+    offer = SaPayload((ike_proposal().with_spi(spi.to_bytes(8), 1),))
+    answer = insider.create_child_sa(offer, NoncePayload(nonce), KePayload(ours.method, ours.public))
+    assert answer is not None
+    sa, theirs, ke = (
+        next(p for p in answer if isinstance(p, kind)) for kind in (SaPayload, NoncePayload, KePayload)
+    )
+    old, spi_r = insider.keyed, IkeSpi(int.from_bytes(sa.proposals[0].spi))
+    keys = derive_rekeyed_ike_keys(
+        old.suite, old.suite.prf, old.keys.sk_d, nonce, theirs.nonce, ours.agree(ke.data), spi, spi_r
+    )
+    return replace(old, spi_i=spi, spi_r=spi_r, keys=keys)
+
+
+def test_sas_that_only_still_receive_count_as_well() -> None:
+    """A peer that rekeys and deletes without pause does not get more of them than one that only asks."""
+    pair = Pair(
+        left_settings=EndpointSettings(export_keys=True), right_settings=EndpointSettings(child_limit=4)
+    )
+    insider = Insider(pair)
+    old = pair.right.child.name.spi_out
+    for number in range(0x1000, 0x1010):
+        spi = number.to_bytes(4)
+        rekey = NotifyPayload(NotifyType.REKEY_SA, b"", ProtocolId.ESP, old.to_bytes(4))
+        sa = SaPayload((esp_proposal().with_spi(spi),))
+        insider.create_child_sa(rekey, sa, NoncePayload(bytes(32)), *TS)
+        insider.informational(DeletePayload(ProtocolId.ESP, (old.to_bytes(4),)))
+        old = type(old)(number)
+    assert len(pair.right.sas(Direction.INBOUND)) <= 4

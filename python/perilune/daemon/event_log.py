@@ -8,6 +8,7 @@ from perilune.daemon.log import IkeContext, about
 from perilune.ike.events import (
     AuthenticationFailed,
     ChildKeysDerived,
+    CookieDemanded,
     DownReason,
     Dropped,
     IkeEvent,
@@ -40,7 +41,7 @@ def log_event(event: IkeEvent) -> None:
 
 def level_of(event: IkeEvent) -> int:
     """Return how severe an event is."""
-    if isinstance(event, _DEBUG):
+    if isinstance(event, _DEBUG) or (isinstance(event, CookieDemanded) and not event.by_peer):
         return logging.DEBUG
     if isinstance(event, _WARNING):
         return logging.WARNING

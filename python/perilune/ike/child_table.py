@@ -48,8 +48,10 @@ class ChildTable:
     def __contains__(self, child: ChildSa) -> bool:
         return child.id in self._children
 
-    def __len__(self) -> int:
-        return len(self._children)
+    @property
+    def installed(self) -> int:
+        """How many there are in the data plane, those included that only still receive."""
+        return len(self._children) + len(self._lingering)
 
     def with_inbound(self, spi: Spi) -> ChildSa | None:
         """Return the child that we receive with an SPI."""

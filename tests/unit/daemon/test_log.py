@@ -12,7 +12,7 @@ import pytest
 from perilune.daemon.event_log import context_of, counter_of, level_of, message_of
 from perilune.daemon.log import EventHandler, IkeContext, LineFormatter, about, log_message
 from perilune.daemon.supervisor import tell_supervisor
-from perilune.ike.events import DownReason, Dropped, IkeSaDown, PathWanted, Refused
+from perilune.ike.events import CookieDemanded, DownReason, Dropped, IkeSaDown, PathWanted, Refused
 from support.nodes import IKE, PATH
 
 
@@ -100,3 +100,8 @@ def test_supervisor_is_told_if_it_listens(tmp_path: Path, monkeypatch: pytest.Mo
         monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
         tell_supervisor("READY=1")
         assert supervisor.recv(100) == b"READY=1"
+
+
+def test_cookies_that_we_demand_of_a_flood_do_not_fill_the_log() -> None:
+    assert level_of(CookieDemanded(IKE, by_peer=False, path=PATH)) == logging.DEBUG
+    assert level_of(CookieDemanded(IKE, by_peer=True, path=PATH)) == logging.INFO

@@ -130,7 +130,8 @@ class CreateChild:
         ##% If redundant SAs are created through such a collision, the SA
         ##% created with the lowest of the four nonces used in the two exchanges
         ##% SHOULD be closed by the endpoint that created it.
-        if self.rival is not None and child.agreement.lowest_nonce < self.rival.lowest_nonce:
+        rival = self.rival if self.rival is not None and self.rival.child in sa.children else None
+        if rival is not None and child.agreement.lowest_nonce < rival.lowest_nonce:
             sa.enqueue(DeleteChild(child, DownReason.REDUNDANT), now)
         else:
             sa.enqueue(DeleteChild(self.old, DownReason.REKEYED), now)

@@ -66,7 +66,7 @@ def _answer_child(sa: IkeSa, payloads: Sequence[Payload], now: Instant) -> Outco
 
 def _create(sa: IkeSa, payloads: Sequence[Payload], now: Instant, old: ChildSa | None) -> Outcome:
     limit = sa.context.settings.child_limit
-    if len(sa.children) >= limit:
+    if sa.children.installed >= limit:
         raise PeerError(f"there are {limit} Child SAs already", notify=NotifyType.NO_ADDITIONAL_SAS)
     ke = find(payloads, KePayload)
     granted = grant(

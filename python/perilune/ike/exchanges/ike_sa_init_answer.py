@@ -79,13 +79,10 @@ def _begin(context: Context, table: HalfOpenTable, message: Message, path: Path,
         require_method(choice.key_exchange, message.payloads)
         fresh = Fresh.generate(choice.key_exchange, context.rng)
         spi_r = context.spis.new_ike_spi()
-        try:
-            keyed = _keyed(choice, fresh, spi_r, message)
-        except PeerError:
-            table.add_failed(path.remote.address, now)
-            raise
+        keyed = _keyed(choice, fresh, spi_r, message)
     except PeerError as error:
         if error.notify is not NotifyType.INVALID_KE_PAYLOAD:
+            table.add_failed(path.remote.address, now)
             context.outbox.tell(refused_by_us(_name(message.header), "IKE SA", error))
         ##= https://www.rfc-editor.org/rfc/rfc7296#section-3.10.1
         ##% To avoid a DoS

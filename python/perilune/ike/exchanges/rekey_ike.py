@@ -85,7 +85,7 @@ class RekeyIke:
         ##% The new IKE SA containing the lowest nonce SHOULD be deleted by
         ##% the node that created it, and the other surviving new IKE SA MUST
         ##% inherit all the Child SAs.
-        rival = self.rival
+        rival = self._living_rival
         if rival is not None and new.keyed.lowest_nonce < rival.keyed.lowest_nonce:
             sa.hand_over(rival, now)
             new.enqueue_end(DeleteIke(DownReason.REDUNDANT), now)
@@ -97,8 +97,9 @@ class RekeyIke:
 
     def _refused(self, sa: IkeSa, error: NotifyPayload, now: Instant) -> None:
         sa.context.outbox.tell(refused_by_peer(sa.name, _WHAT, error))
-        if self.rival is not None:
-            sa.hand_over(self.rival, now)
+        rival = self._living_rival
+        if rival is not None:
+            sa.hand_over(rival, now)
         elif error.type == NotifyType.INVALID_KE_PAYLOAD:
             self._retry_with_method(sa, error, now)
         else:
@@ -117,8 +118,14 @@ class RekeyIke:
     def abandon(self, sa: IkeSa, now: Instant) -> None:
         """Forget our rekeying; if the peer's succeeded meanwhile, that is the successor."""
         self._attempt = None
-        if self.rival is not None and sa.is_current:
-            sa.hand_over(self.rival, now)
+        rival = self._living_rival
+        if rival is not None and sa.is_current:
+            sa.hand_over(rival, now)
+
+    @property
+    def _living_rival(self) -> IkeSa | None:
+        """The peer's successor, unless the peer closed it already: then it can inherit nothing."""
+        return self.rival if self.rival is not None and not self.rival.has_ended else None
 
 
 def answer(sa: IkeSa, payloads: Sequence[Payload], now: Instant) -> Outcome:
