@@ -27,7 +27,7 @@ from exchanges.settings import (
 from perilune.crypto.auth import psk_auth
 from perilune.crypto.ike_keys import derive_rekeyed_ike_keys
 from perilune.crypto.key_exchange import KeyExchange, public_octets
-from perilune.databases.pad import ANY_IPV4, DynamicSelector, SharedSecret
+from perilune.databases.pad import ANY_IPV4, DynamicSelector, LossAction, SharedSecret
 from perilune.databases.sad import Direction
 from perilune.ike.events import AuthenticationFailed, CookieDemanded, IkeKeysDerived, IkeSaUp, Refused
 from perilune.ike.keyed import KeyedSa
@@ -264,3 +264,24 @@ def test_sas_that_only_still_receive_count_as_well() -> None:
         insider.informational(DeletePayload(ProtocolId.ESP, (old.to_bytes(4),)))
         old = type(old)(number)
     assert len(pair.right.sas(Direction.INBOUND)) <= 4
+
+
+def test_peer_that_narrows_and_deletes_without_end_does_not_fill_the_spd() -> None:
+    """`close_action = trap` waits for packets of the child as it is configured, however it was narrowed."""
+    policy = child(local=RIGHT_NET, remote=LEFT_NET, close_action=LossAction.TRAP)
+    pair = Pair(
+        left_settings=EndpointSettings(export_keys=True),
+        left_entry=left(children=(child(local="10.1.0.9/32"),)),
+        right_entry=right(children=(policy,)),
+    )
+    insider = Insider(pair)
+    insider.informational(DeletePayload(ProtocolId.ESP, (pair.right.child.name.spi_out.to_bytes(4),)))
+    for number in (2, 1, 3, 4):
+        spi = (0x1000 + number).to_bytes(4)
+        one = TsPayload(PayloadType.TS_I, selectors(f"10.1.0.{number}/32"))
+        sa = SaPayload((esp_proposal().with_spi(spi),))
+        assert insider.create_child_sa(sa, NoncePayload(bytes(32)), one, TS[1])
+        insider.informational(DeletePayload(ProtocolId.ESP, (spi,)))
+    assert not pair.right.children
+    (trap,) = pair.right.data_plane.policies.values()
+    assert (trap.local, trap.remote) == (selectors(RIGHT_NET), selectors(LEFT_NET))

@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Final
 
 from perilune.databases.pad import LossAction, StartAction
+from perilune.ike.authenticated import Authenticated
 from perilune.ike.child_sa import ChildSa
 from perilune.ike.context import Context
 from perilune.ike.events import ChildKeysDerived, ChildSaDown, ChildSaRekeyed, ChildSaUp, DownReason
 from perilune.ike.names import IkeName
+from perilune.ike.narrowing import resolve
 from perilune.ike.policies import PolicyWish
 from perilune.model.time import Instant
 
@@ -45,13 +47,17 @@ def tell_down(context: Context, ike: IkeName, child: ChildSa, reason: DownReason
     context.outbox.tell(ChildSaDown(ike, child.name, reason))
 
 
-def bring_back(context: Context, ike: IkeName, child: ChildSa, reason: DownReason, now: Instant) -> None:
+def bring_back(
+    context: Context, peer: Authenticated, child: ChildSa, reason: DownReason, now: Instant
+) -> None:
     """Do what the child's configuration wants behind its end.
 
     A child with `start_action = start` comes back from every end that nobody wanted. What follows the peer's
-    Delete is up to `close_action`, and nothing follows our own.
+    Delete is up to `close_action`, and nothing follows our own. What is trapped is the child as it is
+    configured, else each of its narrowings would leave a policy behind.
     """
-    key, policy = (ike.connection, child.policy.name), child.policy
+    name, policy = peer.entry.name, child.policy
+    key = (name, policy.name)
     if reason is DownReason.LOCAL:
         context.wishes.fulfilled(key)
         return
@@ -60,5 +66,6 @@ def bring_back(context: Context, ike: IkeName, child: ChildSa, reason: DownReaso
     if action is LossAction.START or (started and reason in _COMES_BACK):
         context.wishes.want_again(key, now)
     if action is LossAction.TRAP:
-        local, remote = child.agreement.local, child.agreement.remote
-        context.policies.trap(PolicyWish.of_child(ike.connection, policy, local, remote, acquires=True))
+        local = resolve(policy.local_ts, peer.init_path.local.address)
+        remote = resolve(policy.remote_ts, peer.init_path.remote.address)
+        context.policies.trap(PolicyWish.of_child(name, policy, local, remote, acquires=True))

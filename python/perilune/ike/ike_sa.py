@@ -192,7 +192,7 @@ class IkeSa:
             return
         child_events.tell_down(self.context, self.name, child, reason)
         if self.children.current(child.policy.name) is None:
-            child_events.bring_back(self.context, self.name, child, reason, now)
+            child_events.bring_back(self.context, self.peer, child, reason, now)
 
     def move(self, new: Path) -> None:
         """Use another path from now on, children and all (RFC 7296, section 2.23)."""
@@ -243,7 +243,7 @@ class IkeSa:
             task.abandon(self, now)
         for child in self.children.remove_all():
             child_events.tell_down(self.context, self.name, child, reason)
-            child_events.bring_back(self.context, self.name, child, reason, now)
+            child_events.bring_back(self.context, self.peer, child, reason, now)
         if self.state is not IkeSaState.REKEYED:
             self.context.outbox.tell(IkeSaDown(self.name, reason))
 
