@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from ipaddress import ip_address
 from typing import Final
 
@@ -285,3 +286,16 @@ def test_peer_that_narrows_and_deletes_without_end_does_not_fill_the_spd() -> No
     assert not pair.right.children
     (trap,) = pair.right.data_plane.policies.values()
     assert (trap.local, trap.remote) == (selectors(RIGHT_NET), selectors(LEFT_NET))
+
+
+def test_peer_that_begins_one_ike_sa_after_the_other_keeps_only_the_newest() -> None:
+    pair = Pair(right_settings=EndpointSettings(ike_limit_per_peer=3))
+    names = [f"gw{number}" for number in range(6)]
+    pair.left.endpoint.load([left(name=name) for name in names], [secret()], pair.now)
+    for name in names:
+        pair.do(partial(pair.left.endpoint.initiate, name, None, pair.left.path()))
+        pair.run(Duration.seconds(1))
+    assert len(pair.right.all(IkeSaUp)) == 6
+    newest = sorted(up.ike.id for up in pair.right.all(IkeSaUp))[3:]
+    assert [ike.name.id for ike in pair.right.ike_sas] == newest
+    assert len(pair.right.data_plane.sas) == 6

@@ -23,6 +23,9 @@ class EndpointSettings:
     half_open_limit_per_address: int = 32
     """The same for those of one remote address."""
 
+    ike_limit_per_peer: int = 100
+    """IKE SAs that peers began between the same two identities, above which the oldest ends."""
+
     child_limit: int = 1000
     """Child SAs of one IKE SA, from which on a peer gets NO_ADDITIONAL_SAS (RFC 7296, section 1.3)."""
 

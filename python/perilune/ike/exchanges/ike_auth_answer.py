@@ -111,6 +111,7 @@ class HalfOpen:
         sa = self._establish(entry, id_r, remote, now)
         if find_notify(request.payloads, NotifyType.INITIAL_CONTACT):
             self._forget_others(sa, now)
+        self._forget_oldest(sa, now)
         child = self._set_up_child(sa, request.payloads, now)
         self._channel.respond(request, (id_r, self._local_auth(secret, id_r), *child))
         simultaneous.close_redundant(sa, now)
@@ -182,13 +183,24 @@ class HalfOpen:
 
         One that was established while this one was under way is none of those.
         """
-        for other in self._context.registry:
-            if not isinstance(other, IkeSa) or other is sa:
-                continue
-            one, two = sa.peer, other.peer
-            same = (one.local_id, one.remote_id) == (two.local_id, two.remote_id)
-            if same and other.established_at < self._began_at:
+        for other in self._with_same_identities(sa):
+            if other is not sa and other.established_at < self._began_at:
                 other.end(DownReason.REPLACED, now)
+
+    def _forget_oldest(self, sa: IkeSa, now: Instant) -> None:
+        """Forget IKE SAs that a peer began one after the other and never closed."""
+        begun = [other for other in self._with_same_identities(sa) if not other.keyed.original_initiator]
+        begun.sort(key=lambda other: other.id)
+        for other in begun[: -self._context.settings.ike_limit_per_peer]:
+            other.end(DownReason.REPLACED, now)
+
+    def _with_same_identities(self, sa: IkeSa) -> list[IkeSa]:
+        identities = (sa.peer.local_id, sa.peer.remote_id)
+        return [
+            other
+            for other in self._context.registry
+            if isinstance(other, IkeSa) and (other.peer.local_id, other.peer.remote_id) == identities
+        ]
 
     def _set_up_child(self, sa: IkeSa, payloads: Sequence[Payload], now: Instant) -> tuple[Payload, ...]:
         """Return the payloads that answer the request for a child."""
