@@ -299,3 +299,25 @@ def test_peer_that_begins_one_ike_sa_after_the_other_keeps_only_the_newest() -> 
     newest = sorted(up.ike.id for up in pair.right.all(IkeSaUp))[3:]
     assert [ike.name.id for ike in pair.right.ike_sas] == newest
     assert len(pair.right.data_plane.sas) == 6
+
+
+@pytest.mark.parametrize("what", ["child", "IKE SA"])
+def test_peer_that_always_wants_the_other_key_exchange_is_asked_seldom(what: str) -> None:
+    methods = (KeId.CURVE25519, KeId.ECP_256)
+    esp, ike = (esp_proposal(*methods),), (ike_proposal(*methods),)
+    pair = Pair(
+        left_settings=EndpointSettings(export_keys=True),
+        left_entry=left(proposals=ike, children=(child(proposals=esp),)),
+        right_entry=right(proposals=ike, children=(child(local=RIGHT_NET, remote=LEFT_NET, proposals=esp),)),
+    )
+    insider = Insider(pair)
+    endpoint = pair.right.endpoint
+    pair.do(partial(endpoint.rekey_child, "net") if what == "child" else partial(endpoint.rekey_ike, "gw"))
+    numbers = set()
+    for _ in range(10):
+        header, asked = insider.asked()
+        numbers.add(header.message_id)
+        ke = next(p for p in asked if isinstance(p, KePayload))
+        other = next(method for method in methods if method != ke.method)
+        insider.answer(NotifyPayload(NotifyType.INVALID_KE_PAYLOAD, other.to_bytes(2)))
+    assert len(numbers) == 2

@@ -166,7 +166,7 @@ class CreateChild:
             sa.context.outbox.tell(refused_by_us(sa.name, self._what, refusal))
             self._failed(sa, now)
             return
-        if method == self.method:
+        if self.method is not None:  # asked once already: a peer that never has enough has to wait
             self._failed(sa, now)
         else:
             sa.enqueue(replace(self, method=method, rival=None), now)

@@ -112,7 +112,7 @@ class RekeyIke:
             sa.context.outbox.tell(refused_by_us(sa.name, _WHAT, refusal))
             sa.enqueue(RekeyIke(sa.id), now, sa.retry_wait())
             return
-        wait = sa.retry_wait() if method == self.method else None
+        wait = sa.retry_wait() if self.method is not None else None
         sa.enqueue(replace(self, method=method), now, wait)
 
     def abandon(self, sa: IkeSa, now: Instant) -> None:
