@@ -18,6 +18,10 @@ from lab.process import Child, until
 
 DEATH_WITH_US = ("setpriv", "--pdeathsig", "KILL")
 
+AT_ONCE = "for f in all default; do f=/proc/sys/net/ipv6/conf/$f/accept_dad; [ ! -e $f ] || echo 0 > $f; done"
+"""Nobody else is on our cables: IPv6 addresses need no duplicate address detection (RFC 4862, section 5.4),
+and until it is over a router cannot ask for its neighbours."""
+
 
 class Namespace:
     """A network namespace with a mount namespace of its own, in which /run is empty.
@@ -121,7 +125,7 @@ def _hold(name: str, stack: ExitStack) -> Namespace:
                 "--mount",
                 "sh",
                 "-c",
-                "mount -t tmpfs tmpfs /run && ip link set lo up && exec cat",
+                f"mount -t tmpfs tmpfs /run && {AT_ONCE} && ip link set lo up && exec cat",
             ],
             stdin=read_end,
             stdout=subprocess.PIPE,
@@ -160,7 +164,7 @@ def namespaces(*names: str) -> Iterator[tuple[Namespace, ...]]:
 
 
 def cable(one: Namespace, device_one: str, other: Namespace, device_other: str, mtu: int = 1500) -> None:
-    """Join two namespaces by a veth pair and set both ends up.
+    """Join two namespaces by a veth pair and set both up; their link-local addresses are there.
 
     Args:
         one: Where the first end goes.
@@ -172,8 +176,24 @@ def cable(one: Namespace, device_one: str, other: Namespace, device_other: str, 
     end = ("peer", "name", device_other, "netns", str(other.pid))
     one.ip("link", "add", device_one, "mtu", str(mtu), "type", "veth", *end)
     other.ip("link", "set", device_other, "mtu", str(mtu))
-    for namespace, device in ((one, device_one), (other, device_other)):
+    ends = ((one, device_one), (other, device_other))
+    for namespace, device in ends:
         namespace.ip("link", "set", device, "up")
+    for namespace, device in ends:
+        _settle(namespace, device)
+
+
+def _settle(namespace: Namespace, device: str) -> None:
+    """Wait for the link-local address of IPv6; without it a router asks for no neighbour."""
+    switch = f"/proc/sys/net/ipv6/conf/{device}/disable_ipv6"
+    if namespace.run("cat", switch, check=False).stdout.strip() != "0":
+        return
+
+    def settled() -> bool:
+        text = namespace.ip("-6", "address", "show", "dev", device)
+        return " fe80:" in text and "tentative" not in text
+
+    until(settled, 30.0, f"{device} in {namespace.name} to have its link-local address", every_s=0.01)
 
 
 def whole_frames(namespace: Namespace, device: str) -> None:
