@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum
 
+from perilune.databases.processing import Lookup, Processing, SecurityProtocol
 from perilune.databases.spd import PolicyId
 from perilune.model.address import Path
 from perilune.model.errors import LocalError
@@ -63,13 +64,21 @@ class Lifetime:
     hard: Limits = field(default_factory=Limits)
 
 
+@dataclass(frozen=True, slots=True)
+class SaName:
+    """What an SA of a known direction is called; the path matters only for an outbound one."""
+
+    spi: Spi
+    path: Path
+
+
 SMALLEST_WINDOW_PACKETS = 32
 LARGEST_WINDOW_PACKETS = 4096
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SadEntry:
-    """One SA: one direction, tunnel mode ESP.
+    """One SA: one direction, AH or ESP.
 
     Raises:
         LocalError: The replay window is neither 0 nor 32 to 4096, or a key's length is not the suite's.
@@ -84,6 +93,17 @@ class SadEntry:
 
     path: Path
     encapsulation: Encapsulation
+    protocol: SecurityProtocol = SecurityProtocol.ESP
+    processing: Processing = field(default_factory=Processing)
+    """Mode, and what the headers outside are made of."""
+
+    lookup: Lookup = Lookup.SPI
+    """Inbound only: by what it is found."""
+
+    within: SaName | None = None
+    """The SA of the same direction in which its packets travel in turn (an SA bundle): an outbound packet
+    goes through that one next, an inbound one must have come out of it."""
+
     suite: EspSuite
     keys: EspKeys = field(repr=False)
     local: tuple[TrafficSelector, ...]

@@ -10,6 +10,7 @@ from ipaddress import ip_address
 from typing import Any, TypedDict
 
 from perilune.databases.changes import AddPolicy, AddSa, Change, MoveSa, RemovePolicy, RemoveSa
+from perilune.databases.processing import Processing, TfcToPathMtu
 from perilune.databases.sad import Direction, Encapsulation, Lifetime, SadEntry
 from perilune.databases.spd import Action, PolicyId, SpdEntry
 from perilune.dataplane._native import Engine as NativeEngine
@@ -56,6 +57,23 @@ NativeLimits = tuple[int | None, int | None, int | None]
 """Octets, packets, nanoseconds."""
 
 
+class NativeProcessing(TypedDict):
+    """The form of an SA's packets, as `_native` reads it."""
+
+    mode: str
+    inner: tuple[str, str] | None
+    df: str
+    dscp: int | None
+    hop_limit: int
+    fragmentation: str
+    tfc: int | str | None
+    destination_options: str
+    preserved: tuple[bool, bool]
+    path_mtu: int | None
+    path_mtu_age_ns: int
+    believe_icmp: bool
+
+
 class NativeSa(TypedDict):
     """An SA, as `_native` reads it."""
 
@@ -65,6 +83,10 @@ class NativeSa(TypedDict):
     policy: int
     path: NativePath
     udp: bool
+    protocol: int
+    processing: NativeProcessing
+    lookup: str
+    within: tuple[int, NativePath] | None
     encryption: int
     key_bits: int
     integrity: int
@@ -118,6 +140,10 @@ def _native_sa(entry: SadEntry) -> NativeSa:
         "policy": entry.policy,
         "path": native_path(entry.path),
         "udp": entry.encapsulation is Encapsulation.UDP,
+        "protocol": entry.protocol,
+        "processing": _native_processing(entry.processing),
+        "lookup": entry.lookup.value,
+        "within": (entry.within.spi, native_path(entry.within.path)) if entry.within else None,
         "encryption": suite.encryption.id,
         "key_bits": suite.encryption.key_bits,
         "integrity": suite.integrity,
@@ -130,6 +156,23 @@ def _native_sa(entry: SadEntry) -> NativeSa:
         "soft": _native_limits(entry.lifetime)[0],
         "hard": _native_limits(entry.lifetime)[1],
         "ready_after": entry.ready_after,
+    }
+
+
+def _native_processing(form: Processing) -> NativeProcessing:
+    return {
+        "mode": form.mode.value,
+        "inner": (str(form.inner.local), str(form.inner.remote)) if form.inner else None,
+        "df": form.df.value,
+        "dscp": form.dscp,
+        "hop_limit": form.hop_limit,
+        "fragmentation": form.fragmentation.value,
+        "tfc": form.tfc.value if isinstance(form.tfc, TfcToPathMtu) else form.tfc,
+        "destination_options": form.destination_options.value,
+        "preserved": (form.preserve_source, form.preserve_destination),
+        "path_mtu": form.path_mtu,
+        "path_mtu_age_ns": form.path_mtu_age.ns,
+        "believe_icmp": form.believe_icmp,
     }
 
 

@@ -14,8 +14,8 @@ use std::time::Instant as Clock;
 
 use perilune_engine::{
     Action, AesKeyBits, Change, Direction, Encapsulation, Engine, Instant, Integrity, Keys,
-    Lifetimes, OpenedBatch, Path, PathInfo, PolicyConfig, PolicyId, Ports, Progress, SaConfig,
-    SealedBatch, SelectorPair, Suite, TrafficSelector,
+    Lifetimes, Lookup, Mode, OpenedBatch, Path, PathInfo, PolicyConfig, PolicyId, Ports,
+    Processing, Progress, Protocol, SaConfig, SealedBatch, SelectorPair, Suite, TrafficSelector,
 };
 
 const SEGMENTS: usize = 40;
@@ -124,6 +124,10 @@ fn engine(suite: Suite, direction: Direction) -> Engine {
             remote: address(remote),
         },
         encapsulation: Encapsulation::Udp,
+        protocol: Protocol::Esp,
+        processing: Processing::of(Mode::Tunnel),
+        lookup: Lookup::Spi,
+        within: None,
         suite,
         keys: Keys::new(
             vec![1; suite.encryption_key_octets()],

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use crate::path::{Encapsulation, Path};
+use crate::processing::{Lookup, Processing, Protocol};
 use crate::selector::SelectorPair;
 use crate::suite::{Keys, Suite};
 use crate::time::Duration;
@@ -69,6 +70,15 @@ pub struct SaConfig {
     pub path: Path,
     /// What it travels in. Inbound packets are accepted either way (RFC 7296, section 2.23).
     pub encapsulation: Encapsulation,
+    /// Security protocol.
+    pub protocol: Protocol,
+    /// Mode, and what headers outside are made of.
+    pub processing: Processing,
+    /// Inbound only: by what it is found.
+    pub lookup: Lookup,
+    /// The SA of the same direction in which its packets travel in turn (an SA bundle): an
+    /// outbound packet goes through that one next, an inbound one must have come out of it.
+    pub within: Option<SaId>,
     /// Algorithms.
     pub suite: Suite,
     /// Keys for this direction.

@@ -27,6 +27,7 @@ mod lifetime;
 mod opened_batch;
 mod outbound;
 mod path;
+mod processing;
 mod replay;
 mod sa;
 mod sad;
@@ -52,6 +53,10 @@ pub use opened_batch::OpenedBatch;
 pub use outbound::OutboundWorker;
 pub use path::{Encapsulation, Path, PathInfo};
 pub use perilune_wire::flow::FlowKey;
+pub use processing::{
+    DestinationOptions, DontFragment, Dscp, Fragmentation, Lookup, Mode, PreservedAddresses,
+    Processing, Protocol, TfcPadding,
+};
 pub use replay::ReplayWindow;
 pub use sealed_batch::{MAX_RUN_OCTETS, MAX_RUN_SEGMENTS, Run, SealedBatch};
 pub use selector::{Ports, SelectorPair, TrafficSelector};

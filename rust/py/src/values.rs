@@ -11,6 +11,7 @@ use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 
 use crate::errors::{from_engine, from_value, local_error};
+use crate::processing::{self, ProcessingValues};
 
 /// `(address, port)`.
 pub(crate) type EndpointValues = (String, u16);
@@ -30,6 +31,10 @@ struct SaValues {
     policy: u32,
     path: PathValues,
     udp: bool,
+    protocol: u8,
+    processing: ProcessingValues,
+    lookup: String,
+    within: Option<(u32, PathValues)>,
     encryption: u16,
     key_bits: u16,
     integrity: u16,
@@ -116,7 +121,7 @@ pub(crate) fn changes(values: &Bound<'_, PyAny>, sas: &[SaStats]) -> PyResult<Ve
 }
 
 /// Parse an address with an optional number of a scope, as in `fe80::1%2`.
-fn address(text: &str) -> PyResult<IpAddr> {
+pub(crate) fn address(text: &str) -> PyResult<IpAddr> {
     Ok(endpoint(&(text.to_owned(), 0))?.ip())
 }
 
@@ -231,6 +236,10 @@ fn sa_config(values: &SaValues) -> PyResult<SaConfig> {
         peer_spi: values.peer_spi,
         path: path(&values.path)?,
         encapsulation: encapsulation(values.udp),
+        protocol: processing::protocol(values.protocol)?,
+        processing: processing::processing(&values.processing)?,
+        lookup: processing::lookup(&values.lookup)?,
+        within: within(values.inbound, values.within.as_ref())?,
         suite: suite(values.encryption, values.key_bits, values.integrity)?,
         keys: Keys::new(
             values.encryption_key.to_vec(),
@@ -245,6 +254,13 @@ fn sa_config(values: &SaValues) -> PyResult<SaConfig> {
         },
         ready_after: values.ready_after,
     })
+}
+
+fn within(inbound: bool, values: Option<&(u32, PathValues)>) -> PyResult<Option<SaId>> {
+    let Some((spi, at)) = values else {
+        return Ok(None);
+    };
+    Ok(Some(sa_id(inbound, *spi, path(at)?)))
 }
 
 fn policy_config(values: &PolicyValues) -> PyResult<PolicyConfig> {

@@ -1,6 +1,7 @@
 use super::*;
 use crate::change::{Change, Direction, Lifetimes, PolicyConfig, PolicyId, SaConfig};
 use crate::path::{Encapsulation, Path};
+use crate::processing::{Lookup, Mode, Processing, Protocol};
 use crate::selector::{Ports, SelectorPair, TrafficSelector};
 use crate::suite::{Keys, Suite};
 
@@ -28,6 +29,10 @@ fn add_sa(engine: &Engine) {
             remote: address,
         },
         encapsulation: Encapsulation::Udp,
+        protocol: Protocol::Esp,
+        processing: Processing::of(Mode::Tunnel),
+        lookup: Lookup::Spi,
+        within: None,
         suite: Suite::ChaCha20Poly1305,
         keys: Keys::new(vec![1; 36], vec![]),
         esn: false,
