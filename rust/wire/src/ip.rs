@@ -1,6 +1,7 @@
 //! The inner IP header: what the SPD, the segmenter and the coalescer need to know of it.
 
 use crate::checksum::Sum;
+use crate::extension_header::{HeaderChain, IPV4_OCTETS, IPV6_OCTETS, MOBILITY};
 use crate::flow::FlowKey;
 
 /// Protocol number of TCP.
@@ -12,16 +13,7 @@ const ICMP: u8 = 1;
 const ICMPV6: u8 = 58;
 const DCCP: u8 = 33;
 const SCTP: u8 = 132;
-const MOBILITY: u8 = 135;
 const UDP_LITE: u8 = 136;
-
-const HOP_BY_HOP: u8 = 0;
-const ROUTING: u8 = 43;
-const FRAGMENT: u8 = 44;
-const DESTINATION_OPTIONS: u8 = 60;
-
-const IPV4_MIN: usize = 20;
-const IPV6_FIXED: usize = 40;
 
 /// A sound IP packet's outline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,7 +86,7 @@ pub(crate) fn set_ipv4_checksum(packet: &mut [u8], header: usize) {
 
 #[inline]
 fn parse_v4(octets: &[u8]) -> Option<IpPacket> {
-    let header = octets.first_chunk::<IPV4_MIN>()?;
+    let header = octets.first_chunk::<IPV4_OCTETS>()?;
     let [
         first,
         tos,
@@ -112,7 +104,7 @@ fn parse_v4(octets: &[u8]) -> Option<IpPacket> {
     ] = *header;
     let transport = usize::from(first & 0xf).saturating_mul(4);
     let total = usize::from(u16::from_be_bytes([l0, l1]));
-    if transport < IPV4_MIN || total < transport || octets.len() < total {
+    if transport < IPV4_OCTETS || total < transport || octets.len() < total {
         return None;
     }
     let fragment = u16::from_be_bytes([f0, f1]) & 0x3fff;
@@ -135,23 +127,24 @@ fn parse_v4(octets: &[u8]) -> Option<IpPacket> {
         traffic_class: tos,
         flow_label: 0,
         is_fragment: fragment != 0,
-        is_plain: transport == IPV4_MIN,
+        is_plain: transport == IPV4_OCTETS,
     })
 }
 
 #[inline]
 fn parse_v6(octets: &[u8]) -> Option<IpPacket> {
-    let (header, _) = octets.split_first_chunk::<IPV6_FIXED>()?;
+    let (header, _) = octets.split_first_chunk::<IPV6_OCTETS>()?;
     let (start, addresses) = header.split_first_chunk::<8>()?;
     let [v0, v1, v2, v3, l0, l1, next_header, _] = *start;
-    let total = IPV6_FIXED.checked_add(usize::from(u16::from_be_bytes([l0, l1])))?;
+    let total = IPV6_OCTETS.checked_add(usize::from(u16::from_be_bytes([l0, l1])))?;
     let packet = octets.get(..total)?;
     let (source, destination) = addresses.split_first_chunk::<16>()?;
-    let chain = walk_extension_headers(packet, next_header)?;
-    let ports = if chain.is_later_fragment {
+    let chain = HeaderChain::walk(packet, next_header)?;
+    let transport = chain.next_layer.offset;
+    let ports = if chain.is_later_fragment() {
         None
     } else {
-        ports(chain.protocol, packet.get(chain.end..)?)
+        ports(chain.protocol, packet.get(transport..)?)
     };
     let word = u32::from_be_bytes([v0, v1, v2, v3]);
     let (source, destination) = (
@@ -160,53 +153,13 @@ fn parse_v6(octets: &[u8]) -> Option<IpPacket> {
     );
     Some(IpPacket {
         flow: FlowKey::from_bits(source, destination, true, chain.protocol, ports),
-        transport: chain.end,
+        transport,
         total,
         traffic_class: (v0 << 4) | (v1 >> 4),
         flow_label: word & 0xf_ffff,
-        is_fragment: chain.is_fragment,
-        is_plain: chain.end == IPV6_FIXED,
+        is_fragment: chain.is_fragment(),
+        is_plain: transport == IPV6_OCTETS,
     })
-}
-
-struct Chain {
-    protocol: u8,
-    end: usize,
-    is_fragment: bool,
-    is_later_fragment: bool,
-}
-
-/// Skip the headers that may stand between the fixed header and the next layer (RFC 8200, 4.1).
-#[inline]
-fn walk_extension_headers(packet: &[u8], first: u8) -> Option<Chain> {
-    let mut chain = Chain {
-        protocol: first,
-        end: IPV6_FIXED,
-        is_fragment: false,
-        is_later_fragment: false,
-    };
-    while !chain.is_later_fragment {
-        match chain.protocol {
-            HOP_BY_HOP | ROUTING | DESTINATION_OPTIONS => {
-                let [next, units] = *packet.get(chain.end..)?.first_chunk()?;
-                chain.protocol = next;
-                chain.end = chain
-                    .end
-                    .checked_add(usize::from(units).saturating_add(1).saturating_mul(8))?;
-            }
-            FRAGMENT => {
-                let [next, _, high, low, _, _, _, _] = *packet.get(chain.end..)?.first_chunk()?;
-                let offset_and_more = u16::from_be_bytes([high, low]) & 0xfff9;
-                chain.protocol = next;
-                chain.end = chain.end.checked_add(8)?;
-                chain.is_fragment |= offset_and_more != 0;
-                chain.is_later_fragment = offset_and_more & 0xfff8 != 0;
-            }
-            _ => break,
-        }
-        packet.get(chain.end..)?;
-    }
-    Some(chain)
 }
 
 /// The two port selectors of a next layer packet, if it has them.
@@ -226,6 +179,7 @@ fn ports(protocol: u8, next: &[u8]) -> Option<(u16, u16)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::extension_header::{DESTINATION_OPTIONS, FRAGMENT, HOP_BY_HOP};
     use proptest::prelude::*;
 
     fn v4(protocol: u8, fragment: u16, payload: &[u8]) -> Vec<u8> {

@@ -17,6 +17,7 @@ pub mod checksum;
 pub mod coalesce;
 pub mod demux;
 pub mod esp;
+pub mod extension_header;
 pub mod flow;
 pub mod ip;
 pub mod segment;
