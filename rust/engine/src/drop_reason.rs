@@ -35,6 +35,8 @@ macro_rules! drop_reasons {
 drop_reasons! {
     /// No SA came up in time for a held packet.
     AcquireTimedOut => "acquire_timed_out", "held for an SA that did not come up in 30 seconds", false;
+    /// Without IPsec, though an SPD entry protects such packets (RFC 4301, section 5.2).
+    ClearText => "clear_text", "arrived in the clear where policy wants protection", true;
     /// A dummy packet; discarded without prejudice (RFC 4303, section 2.6).
     DummyPacket => "dummy_packet", "dummy packet of the peer", false;
     /// Not a sound ESP packet: too short, or not a multiple of the cipher's block.

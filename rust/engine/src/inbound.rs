@@ -18,7 +18,7 @@ use crate::transform::Sequence;
 
 /// What one thread that opens keeps to itself.
 pub struct InboundWorker {
-    tables: CachedTables,
+    pub(crate) tables: CachedTables,
 }
 
 impl InboundWorker {

@@ -13,6 +13,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 mod audit;
 mod change;
+mod clear;
 mod deadline;
 mod decapsulate;
 mod drop_reason;

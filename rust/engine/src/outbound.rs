@@ -19,7 +19,7 @@ use crate::time::Instant;
 
 /// What one thread that seals keeps to itself.
 pub struct OutboundWorker {
-    tables: CachedTables,
+    pub(crate) tables: CachedTables,
     flows: FlowCache,
     /// Segment of the current frame to go on with, after the batch was full.
     resume_at: usize,

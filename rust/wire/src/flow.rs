@@ -83,6 +83,18 @@ impl FlowKey {
         self.destination
     }
 
+    /// The flow of what is answered: source and destination change places.
+    #[must_use]
+    pub fn reversed(&self) -> Self {
+        Self {
+            source: self.destination,
+            destination: self.source,
+            source_port: self.destination_port,
+            destination_port: self.source_port,
+            ..*self
+        }
+    }
+
     /// Source address.
     pub fn source(&self) -> IpAddr {
         self.address(self.source)
@@ -164,6 +176,14 @@ mod tests {
             (6, Some((1024, 443)), false)
         );
         assert_eq!(FlowKey::new(source, "::1".parse().unwrap(), 6, None), None);
+    }
+
+    #[test]
+    fn the_way_back_is_the_other_way_round() {
+        let (source, destination) = ("10.1.0.1".parse().unwrap(), "10.2.0.2".parse().unwrap());
+        let key = FlowKey::new(source, destination, 6, Some((1024, 443))).unwrap();
+        let back = FlowKey::new(destination, source, 6, Some((443, 1024))).unwrap();
+        assert_eq!((key.reversed(), back.reversed()), (back, key));
     }
 
     #[test]
