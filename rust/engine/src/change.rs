@@ -23,16 +23,31 @@ pub enum Direction {
 
 /// Name of an SA.
 ///
-/// An inbound SA is named by its SPI alone, which we chose; an outbound one by the SPI the peer
-/// chose and where the peer is now ([`Path::remote`] as last given for it).
+/// An inbound SA is named by its SPI alone, which we chose, or one of a group also by the ends of
+/// its path (see [`Lookup`]); an outbound one by the SPI the peer chose and where the peer is now
+/// ([`Path::remote`] as last given for it).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct SaId {
     /// Direction.
     pub direction: Direction,
     /// Security Parameters Index.
     pub spi: u32,
-    /// Where the peer is; not compared for inbound SAs.
+    /// Our end, or the group that packets are sent to; compared only for inbound SAs of a group.
+    pub local: SocketAddr,
+    /// Where the peer is; not compared for inbound SAs but those of one sender to a group.
     pub remote: SocketAddr,
+}
+
+impl SaId {
+    /// The name of an SA on a path.
+    pub const fn new(direction: Direction, spi: u32, path: Path) -> Self {
+        Self {
+            direction,
+            spi,
+            local: path.local,
+            remote: path.remote,
+        }
+    }
 }
 
 /// Bounds on the use of an SA; `None` is unbounded (RFC 4301, section 4.4.2.1).
@@ -100,11 +115,7 @@ pub struct SaConfig {
 impl SaConfig {
     /// The name the SA will have.
     pub fn id(&self) -> SaId {
-        SaId {
-            direction: self.direction,
-            spi: self.spi,
-            remote: self.path.remote,
-        }
+        SaId::new(self.direction, self.spi, self.path)
     }
 }
 

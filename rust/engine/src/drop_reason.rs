@@ -73,6 +73,8 @@ drop_reasons! {
     SelectorMismatch => "selector_mismatch", "inner packet outside the SA's selectors", true;
     /// No sequence number is left on the SA (RFC 4303, section 3.3.3).
     SequenceExhausted => "sequence_exhausted", "sequence numbers of the SA used up", true;
+    /// A group SA has more senders than windows are kept for.
+    TooManySenders => "too_many_senders", "more senders to a group than windows are kept for", true;
     /// The packet does not fit the send buffer, even alone.
     TooLarge => "too_large", "packet too large", false;
     /// No SA has this SPI (RFC 4303, section 3.4.2).

@@ -63,7 +63,13 @@ impl Engine {
             spi: header.spi,
             sequence: u64::from(header.sequence),
         };
-        let Some(entry) = worker.tables.load().inbound.get(header.spi) else {
+        let Some(entry) =
+            worker
+                .tables
+                .load()
+                .inbound
+                .find(header.spi, from.local.ip(), from.remote.ip())
+        else {
             self.refuse_unknown(&incoming);
             return Progress::Done;
         };
@@ -92,7 +98,7 @@ impl Engine {
             self.end_lifetime(&sa.common, Limit::Time);
             return Err(DropReason::LifetimeExpired);
         }
-        incoming.sequence = check_replay(sa, low)?;
+        incoming.sequence = sa.windows.check(incoming.from.remote.ip(), low)?;
         let sequence = Sequence {
             number: incoming.sequence,
             esn: sa.common.esn,
@@ -100,7 +106,9 @@ impl Engine {
         let plain = sa.common.transform.open(esp, sequence)?;
         //= https://www.rfc-editor.org/rfc/rfc4303#section-3.4.3
         //# The receive window is updated only if the integrity verification succeeds.
-        let is_newest = crate::lock(&sa.replay).accept(incoming.sequence)?;
+        let is_newest = sa
+            .windows
+            .accept(incoming.from.remote.ip(), incoming.sequence)?;
         self.note_verified(entry, incoming, is_newest);
         let plain = esp.get_mut(plain).ok_or(DropReason::EspMalformed)?;
         let (inner, next_header) = strip_trailer(plain)?;
@@ -179,15 +187,6 @@ impl Engine {
             });
         }
     }
-}
-
-/// Complete the sequence number, if the packet is neither replayed nor too old.
-#[inline]
-fn check_replay(sa: &InboundSa, low: u32) -> Result<u64, DropReason> {
-    let window = crate::lock(&sa.replay);
-    let sequence = window.complete(low);
-    window.check(sequence)?;
-    Ok(sequence)
 }
 
 #[cfg(test)]

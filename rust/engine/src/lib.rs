@@ -14,6 +14,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 mod audit;
 mod change;
 mod clear;
+mod cow_map;
 mod deadline;
 mod decapsulate;
 mod drop_reason;
@@ -28,6 +29,7 @@ mod lifetime;
 mod opened_batch;
 mod outbound;
 mod path;
+mod path_mtu;
 mod processing;
 mod replay;
 mod sa;
@@ -41,6 +43,7 @@ mod suite;
 mod tables;
 mod time;
 mod transform;
+mod windows;
 
 pub use change::{
     Action, Change, Direction, Lifetimes, Limits, PolicyConfig, PolicyId, SaConfig, SaId,

@@ -8,7 +8,8 @@ use crate::change::{Direction, PolicyId, SaConfig, SaId};
 use crate::error::EngineError;
 use crate::lifetime::Lifetime;
 use crate::path::{Encapsulation, Path};
-use crate::replay::ReplayWindow;
+use crate::path_mtu::PathMtu;
+use crate::processing::{Lookup, Mode, Processing, Protocol};
 use crate::sad::InboundSad;
 use crate::selector::SelectorPair;
 use crate::sequence::OutboundSequence;
@@ -16,6 +17,7 @@ use crate::stats::SaStats;
 use crate::suite::Suite;
 use crate::time::Instant;
 use crate::transform::Transform;
+use crate::windows::Windows;
 
 const LAST_RESERVED_SPI: u32 = 255;
 
@@ -25,11 +27,15 @@ pub(crate) struct SaCommon {
     pub(crate) peer_spi: u32,
     pub(crate) direction: Direction,
     pub(crate) policy: PolicyId,
+    pub(crate) protocol: Protocol,
+    pub(crate) processing: Processing,
+    pub(crate) within: Option<SaId>,
     pub(crate) suite: Suite,
     pub(crate) esn: bool,
     pub(crate) selectors: SelectorPair,
     pub(crate) transform: Transform,
     pub(crate) lifetime: Lifetime,
+    is_plain: bool,
     ended: AtomicBool,
     errors: AtomicU64,
     last_used: AtomicU64,
@@ -39,7 +45,8 @@ pub(crate) struct SaCommon {
 /// An SA from the peer to us.
 pub(crate) struct InboundSa {
     pub(crate) common: Arc<SaCommon>,
-    pub(crate) replay: Mutex<ReplayWindow>,
+    pub(crate) lookup: Lookup,
+    pub(crate) windows: Windows,
     pub(crate) replay_packets: u32,
     /// Whether a packet has been verified on it.
     pub(crate) verified: Arc<AtomicBool>,
@@ -51,6 +58,7 @@ pub(crate) struct InboundSa {
 pub(crate) struct OutboundSa {
     pub(crate) common: Arc<SaCommon>,
     pub(crate) sequence: OutboundSequence,
+    pub(crate) path_mtu: PathMtu,
     waits_for: Option<Arc<AtomicBool>>,
 }
 
@@ -74,16 +82,27 @@ impl SaCommon {
             peer_spi: config.peer_spi,
             direction: config.direction,
             policy: config.policy,
+            protocol: config.protocol,
+            processing: config.processing,
+            within: config.within,
             suite: config.suite,
             esn: config.esn,
             selectors: config.selectors.clone(),
             transform: Transform::new(config.suite, &config.keys)?,
             lifetime: Lifetime::new(&config.lifetimes, now),
+            is_plain: is_plain_tunnel(config),
             ended: AtomicBool::new(false),
             errors: AtomicU64::new(0),
             last_used: AtomicU64::new(u64::MAX),
             added: now,
         })
+    }
+
+    /// Whether its packets are ESP in tunnel mode with nothing out of the ordinary outside, so
+    /// that the sockets make the outer header.
+    #[inline]
+    pub(crate) fn is_plain_tunnel(&self) -> bool {
+        self.is_plain
     }
 
     /// Whether it may not be used any more.
@@ -133,6 +152,20 @@ impl SaCommon {
     }
 }
 
+fn is_plain_tunnel(config: &SaConfig) -> bool {
+    let ordinary = Processing {
+        df: config.processing.df,
+        dscp: config.processing.dscp,
+        fragmentation: config.processing.fragmentation,
+        path_mtu: config.processing.path_mtu,
+        path_mtu_age: config.processing.path_mtu_age,
+        believe_icmp: config.processing.believe_icmp,
+        destination_options: config.processing.destination_options,
+        ..Processing::of(Mode::Tunnel)
+    };
+    config.protocol == Protocol::Esp && config.within.is_none() && config.processing == ordinary
+}
+
 impl OutboundSa {
     /// Whether it may be chosen while there is another.
     #[inline]
@@ -158,7 +191,8 @@ impl SadEntry<InboundSa> {
     pub(crate) fn new(config: &SaConfig, now: Instant) -> Result<Self, EngineError> {
         let sa = InboundSa {
             common: Arc::new(SaCommon::new(config, now)?),
-            replay: Mutex::new(ReplayWindow::new(config.replay_window, config.esn)?),
+            lookup: config.lookup,
+            windows: Windows::new(config)?,
             replay_packets: config.replay_window,
             verified: Arc::new(AtomicBool::new(false)),
             reported: Mutex::new(None),
@@ -170,9 +204,14 @@ impl SadEntry<InboundSa> {
         })
     }
 
+    /// Its name.
+    pub(crate) fn id(&self) -> SaId {
+        SaId::new(Direction::Inbound, self.sa.common.spi, self.path)
+    }
+
     pub(crate) fn stats(&self) -> SaStats {
         SaStats {
-            sequence: crate::lock(&self.sa.replay).top(),
+            sequence: self.sa.windows.top(),
             replay_window: self.sa.replay_packets,
             ..self.sa.common.stats(self.path, self.encapsulation)
         }
@@ -187,17 +226,14 @@ impl SadEntry<OutboundSa> {
         now: Instant,
     ) -> Result<Self, EngineError> {
         let awaited = |spi: u32| {
-            let id = SaId {
-                direction: Direction::Inbound,
-                spi,
-                remote: config.path.remote,
-            };
-            let entry = inbound.get(spi).ok_or(EngineError::UnknownSa(id))?;
+            let id = SaId::new(Direction::Inbound, spi, config.path);
+            let entry = inbound.named(id).ok_or(EngineError::UnknownSa(id))?;
             Ok(Arc::clone(&entry.sa.verified))
         };
         let sa = OutboundSa {
             common: Arc::new(SaCommon::new(config, now)?),
             sequence: OutboundSequence::new(config.esn),
+            path_mtu: PathMtu::new(&config.processing),
             waits_for: config.ready_after.map(awaited).transpose()?,
         };
         Ok(Self {
@@ -207,13 +243,9 @@ impl SadEntry<OutboundSa> {
         })
     }
 
-    /// Its name.
-    pub(crate) fn id(&self) -> SaId {
-        SaId {
-            direction: Direction::Outbound,
-            spi: self.sa.common.spi,
-            remote: self.path.remote,
-        }
+    /// What it is found by.
+    pub(crate) fn key(&self) -> (u32, SocketAddr) {
+        (self.sa.common.spi, self.path.remote)
     }
 
     pub(crate) fn stats(&self) -> SaStats {

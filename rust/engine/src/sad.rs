@@ -1,56 +1,89 @@
 //! The table of inbound SAs (RFC 4301, section 4.4.2). Outbound ones are with their SPD entries.
 
-use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
+use std::net::IpAddr;
 use std::sync::Arc;
 
+use crate::change::SaId;
+use crate::cow_map::CowMap;
+use crate::processing::Lookup;
 use crate::sa::{InboundSa, SadEntry};
 
-/// Inbound SAs by SPI.
+type Entry = Arc<SadEntry<InboundSa>>;
+
+/// Inbound SAs by SPI, and those of groups by SPI, destination and perhaps source.
 #[derive(Clone, Default)]
 pub(crate) struct InboundSad {
-    by_spi: HashMap<u32, Arc<SadEntry<InboundSa>>, BuildHasherDefault<SpiHasher>>,
+    by_spi: CowMap<u32, Entry>,
+    by_destination: CowMap<(u32, IpAddr), Entry>,
+    by_source: CowMap<(u32, IpAddr, IpAddr), Entry>,
 }
 
 impl InboundSad {
+    /// Find the SA of a packet.
     #[inline]
-    pub(crate) fn get(&self, spi: u32) -> Option<&Arc<SadEntry<InboundSa>>> {
+    pub(crate) fn find(&self, spi: u32, destination: IpAddr, source: IpAddr) -> Option<&Entry> {
+        //= https://www.rfc-editor.org/rfc/rfc4301#section-4.1
+        //# Search the SAD for a match on the combination of SPI, destination address, and source
+        //# address.
+        if !self.by_source.is_empty()
+            && let Some(entry) = self.by_source.get(&(spi, destination, source))
+        {
+            return Some(entry);
+        }
+        if !self.by_destination.is_empty()
+            && let Some(entry) = self.by_destination.get(&(spi, destination))
+        {
+            return Some(entry);
+        }
         self.by_spi.get(&spi)
+    }
+
+    /// The SA of a name: the most exact that has it.
+    pub(crate) fn named(&self, id: SaId) -> Option<&Entry> {
+        self.find(id.spi, id.local.ip(), id.remote.ip())
+    }
+
+    /// Whether an SA like this would take the place of another.
+    pub(crate) fn is_taken(&self, lookup: Lookup, id: SaId) -> bool {
+        let (destination, source) = (id.local.ip(), id.remote.ip());
+        match lookup {
+            Lookup::Spi => self.by_spi.get(&id.spi).is_some(),
+            Lookup::SpiDestination => self.by_destination.get(&(id.spi, destination)).is_some(),
+            Lookup::SpiDestinationSource => {
+                let key = (id.spi, destination, source);
+                self.by_source.get(&key).is_some()
+            }
+        }
     }
 
     /// Put an entry in its place, new or moved.
     pub(crate) fn put(&mut self, entry: SadEntry<InboundSa>) {
-        self.by_spi.insert(entry.sa.common.spi, Arc::new(entry));
+        let spi = entry.sa.common.spi;
+        let (destination, source) = (entry.path.local.ip(), entry.path.remote.ip());
+        match entry.sa.lookup {
+            Lookup::Spi => self.by_spi.insert(spi, Arc::new(entry)),
+            Lookup::SpiDestination => self
+                .by_destination
+                .insert((spi, destination), Arc::new(entry)),
+            Lookup::SpiDestinationSource => self
+                .by_source
+                .insert((spi, destination, source), Arc::new(entry)),
+        };
     }
 
-    pub(crate) fn remove(&mut self, spi: u32) -> Option<Arc<SadEntry<InboundSa>>> {
-        self.by_spi.remove(&spi)
+    /// Take out the SA of a name, the most exact that has it.
+    pub(crate) fn remove(&mut self, id: SaId) -> Option<Entry> {
+        let (spi, destination, source) = (id.spi, id.local.ip(), id.remote.ip());
+        self.by_source
+            .remove(&(spi, destination, source))
+            .or_else(|| self.by_destination.remove(&(spi, destination)))
+            .or_else(|| self.by_spi.remove(&spi))
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<SadEntry<InboundSa>>> {
-        self.by_spi.values()
-    }
-}
-
-/// One multiplication: inbound SPIs are chosen by us, so nobody can make them collide.
-#[derive(Default)]
-pub(crate) struct SpiHasher(u64);
-
-impl Hasher for SpiHasher {
-    fn write(&mut self, octets: &[u8]) {
-        for octet in octets {
-            self.write_u32(u32::from(*octet));
-        }
-    }
-
-    #[inline]
-    fn write_u32(&mut self, value: u32) {
-        let mixed = (self.0 ^ u64::from(value)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        self.0 = mixed ^ (mixed >> 32);
-    }
-
-    #[inline]
-    fn finish(&self) -> u64 {
-        self.0
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Entry> {
+        self.by_source
+            .values()
+            .chain(self.by_destination.values())
+            .chain(self.by_spi.values())
     }
 }

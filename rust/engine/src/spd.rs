@@ -127,17 +127,6 @@ impl Spd {
             .find(|entry| entry.config.id == id)
             .map(Arc::make_mut)
     }
-
-    /// The entry that has an SA for which `wanted` is true, and where it has it.
-    pub(crate) fn find_sa(
-        &mut self,
-        wanted: impl Fn(&SadEntry<OutboundSa>) -> bool,
-    ) -> Option<(&mut SpdEntry, usize)> {
-        self.entries.iter_mut().find_map(|entry| {
-            let place = entry.sas.iter().position(|sa| wanted(sa))?;
-            Some((Arc::make_mut(entry), place))
-        })
-    }
 }
 
 #[cfg(test)]

@@ -1,12 +1,14 @@
 //! SPD and SAD as one immutable picture, and how a transaction makes the next one.
 
 use std::collections::HashSet;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::change::{Change, Direction, PolicyConfig, PolicyId, SaConfig, SaId};
+use crate::cow_map::CowMap;
 use crate::error::EngineError;
 use crate::path::{Encapsulation, Path};
-use crate::sa::{SaCommon, SadEntry};
+use crate::sa::{InboundSa, OutboundSa, SaCommon, SadEntry};
 use crate::sad::InboundSad;
 use crate::spd::Spd;
 use crate::time::Instant;
@@ -18,6 +20,10 @@ pub(crate) struct Tables {
     pub(crate) generation: u64,
     pub(crate) spd: Spd,
     pub(crate) inbound: InboundSad,
+    /// Outbound SAs by SPI and where the peer is; the SPD has the same ones, in their order.
+    pub(crate) outbound: CowMap<(u32, SocketAddr), Arc<SadEntry<OutboundSa>>>,
+    /// How many SAs name each SPD entry.
+    users: CowMap<PolicyId, usize>,
 }
 
 /// What a transaction did, for those who keep something outside the tables.
@@ -90,12 +96,25 @@ impl Tables {
     }
 
     fn check_removed(&self, effects: &Effects) -> Result<(), EngineError> {
-        if effects.removed_policies.is_empty() {
-            return Ok(());
+        let mut removed = effects.removed_policies.iter();
+        let used = removed.find(|policy| self.users.get(policy).is_some());
+        used.map_or(Ok(()), |policy| Err(EngineError::PolicyInUse(*policy)))
+    }
+
+    /// Note that an SPD entry has an SA more.
+    fn add_user(&mut self, policy: PolicyId) {
+        let users = self.users.get(&policy).copied().unwrap_or(0);
+        self.users.insert(policy, users.saturating_add(1));
+    }
+
+    /// Note that an SPD entry has an SA less.
+    fn remove_user(&mut self, policy: PolicyId) {
+        match self.users.remove(&policy) {
+            None | Some(0 | 1) => {}
+            Some(users) => {
+                self.users.insert(policy, users.saturating_sub(1));
+            }
         }
-        let mut policies = self.inbound.iter().map(|entry| entry.sa.common.policy);
-        let used = policies.find(|policy| effects.removed_policies.contains(policy));
-        used.map_or(Ok(()), |policy| Err(EngineError::PolicyInUse(policy)))
     }
 
     fn add_sa(
@@ -104,32 +123,40 @@ impl Tables {
         effects: &mut Effects,
         now: Instant,
     ) -> Result<(), EngineError> {
-        if self.has_sa(config.id()) {
+        if self.has_sa(config) {
             return Err(EngineError::DuplicateSa(config.id()));
         }
         let unknown = EngineError::UnknownPolicy(config.policy);
         let policy = self.spd.entry_mut(config.policy).ok_or(unknown)?;
-        if config.direction == Direction::Inbound {
-            let entry = SadEntry::<crate::sa::InboundSa>::new(config, now)?;
-            effects.added.push(Arc::clone(&entry.sa.common));
+        let common = if config.direction == Direction::Inbound {
+            let entry = SadEntry::<InboundSa>::new(config, now)?;
+            let common = Arc::clone(&entry.sa.common);
             self.inbound.put(entry);
+            common
         } else {
-            let entry = SadEntry::<crate::sa::OutboundSa>::new(config, &self.inbound, now)?;
-            effects.added.push(Arc::clone(&entry.sa.common));
-            policy.sas.push(Arc::new(entry));
-        }
+            let entry = Arc::new(SadEntry::<OutboundSa>::new(config, &self.inbound, now)?);
+            policy.sas.push(Arc::clone(&entry));
+            self.outbound.insert(entry.key(), Arc::clone(&entry));
+            Arc::clone(&entry.sa.common)
+        };
+        self.add_user(config.policy);
+        effects.added.push(common);
         Ok(())
     }
 
     fn remove_sa(&mut self, id: SaId, effects: &mut Effects) -> Result<(), EngineError> {
         let unknown = EngineError::UnknownSa(id);
-        let removed = if id.direction == Direction::Inbound {
-            Arc::clone(&self.inbound.remove(id.spi).ok_or(unknown)?.sa.common)
+        let common = if id.direction == Direction::Inbound {
+            Arc::clone(&self.inbound.remove(id).ok_or(unknown)?.sa.common)
         } else {
-            let (policy, place) = self.spd.find_sa(|entry| entry.id() == id).ok_or(unknown)?;
-            Arc::clone(&policy.sas.remove(place).sa.common)
+            let entry = self.outbound.remove(&(id.spi, id.remote)).ok_or(unknown)?;
+            if let Some(policy) = self.spd.entry_mut(entry.sa.common.policy) {
+                policy.sas.retain(|other| !Arc::ptr_eq(other, &entry));
+            }
+            Arc::clone(&entry.sa.common)
         };
-        effects.removed.push(removed);
+        self.remove_user(common.policy);
+        effects.removed.push(common);
         Ok(())
     }
 
@@ -141,37 +168,42 @@ impl Tables {
     ) -> Result<(), EngineError> {
         let unknown = EngineError::UnknownSa(id);
         if id.direction == Direction::Inbound {
-            let moved = self
-                .inbound
-                .get(id.spi)
-                .ok_or(unknown)?
-                .moved(path, encapsulation);
+            let moved = self.inbound.remove(id).ok_or(unknown)?;
+            let moved = moved.moved(path, encapsulation);
+            if self.inbound.is_taken(moved.sa.lookup, moved.id()) {
+                return Err(EngineError::DuplicateSa(moved.id()));
+            }
             *crate::lock(&moved.sa.reported) = None;
             self.inbound.put(moved);
             return Ok(());
         }
-        let renamed = SaId {
-            remote: path.remote,
-            ..id
-        };
-        if renamed != id && self.has_sa(renamed) {
-            return Err(EngineError::DuplicateSa(renamed));
+        let renamed = (id.spi, path.remote);
+        if path.remote != id.remote && self.outbound.get(&renamed).is_some() {
+            return Err(EngineError::DuplicateSa(SaId::new(
+                id.direction,
+                id.spi,
+                path,
+            )));
         }
-        let (policy, place) = self.spd.find_sa(|entry| entry.id() == id).ok_or(unknown)?;
-        if let Some(entry) = policy.sas.get_mut(place) {
-            *entry = Arc::new(entry.moved(path, encapsulation));
+        let old = self.outbound.remove(&(id.spi, id.remote)).ok_or(unknown)?;
+        let new = Arc::new(old.moved(path, encapsulation));
+        let sas = self.spd.entry_mut(old.sa.common.policy);
+        for entry in sas.into_iter().flat_map(|policy| &mut policy.sas) {
+            if Arc::ptr_eq(entry, &old) {
+                *entry = Arc::clone(&new);
+            }
         }
+        self.outbound.insert(renamed, new);
         Ok(())
     }
 
-    fn has_sa(&self, id: SaId) -> bool {
-        match id.direction {
-            Direction::Inbound => self.inbound.get(id.spi).is_some(),
-            Direction::Outbound => self
-                .spd
-                .entries()
-                .flat_map(|entry| &entry.sas)
-                .any(|entry| entry.id() == id),
+    fn has_sa(&self, config: &SaConfig) -> bool {
+        match config.direction {
+            Direction::Inbound => self.inbound.is_taken(config.lookup, config.id()),
+            Direction::Outbound => {
+                let key = (config.spi, config.path.remote);
+                self.outbound.get(&key).is_some()
+            }
         }
     }
 }

@@ -4,6 +4,7 @@
 mod common;
 use common::*;
 use perilune_engine::*;
+use std::net::SocketAddr;
 
 fn outbound(spi: u32) -> SaConfig {
     SaConfig {
@@ -173,11 +174,7 @@ fn what_cannot_be_is_refused() {
         refused(Change::RemovePolicy(POLICY)),
         EngineError::PolicyInUse(POLICY)
     );
-    let awaited = SaId {
-        direction: Direction::Inbound,
-        spi: 9999,
-        remote: address(2),
-    };
+    let awaited = SaId::new(Direction::Inbound, 9999, path_ab());
     assert_eq!(
         refused(add(SaConfig {
             ready_after: Some(9999),
@@ -629,4 +626,67 @@ fn counters_tell_what_passed() {
     }
     assert_eq!((a.policies[0].packets, a.policies[0].octets), (3, 2620));
     assert_eq!((a.sas[0].replay_window, b.sas[0].replay_window), (0, 64));
+}
+
+/// An inbound SA of a group, found by `lookup`, from one sender.
+fn group_sa(lookup: Lookup, sender: u8) -> SaConfig {
+    let path = Path {
+        local: SocketAddr::from(([239, 1, 2, 3], 0)),
+        remote: address(sender),
+    };
+    SaConfig {
+        lookup,
+        path,
+        ..inbound(SPI_AB)
+    }
+}
+
+// covers R4301-4.1-1
+#[test]
+fn the_most_exact_sa_of_an_spi_is_found() {
+    let engine = Engine::new();
+    let policy = Change::AddPolicy(policy(1, Action::Protect, nets(2, 1)));
+    let sas = [
+        inbound(SPI_AB),
+        group_sa(Lookup::SpiDestination, 1),
+        group_sa(Lookup::SpiDestinationSource, 1),
+    ];
+    let changes: Vec<_> = [policy].into_iter().chain(sas.clone().map(add)).collect();
+    engine.apply(&changes, NOW).unwrap();
+    assert_eq!(engine.stats().sas.len(), 3);
+    for sa in sas.into_iter().rev() {
+        assert!(engine.apply(&[add(sa.clone())], NOW).is_err(), "twice");
+        engine.apply(&[Change::RemoveSa(sa.id())], NOW).unwrap();
+    }
+    assert_eq!(engine.stats().sas.len(), 0);
+}
+
+#[test]
+fn each_sender_to_a_group_has_a_window_of_its_own() {
+    let mut pair = Pair::without_sas();
+    let group = SocketAddr::from(([239, 1, 2, 3], 0));
+    let path = |remote| Path {
+        local: address(1),
+        remote,
+    };
+    let mut outbound = sa_ab(Direction::Outbound, GCM);
+    outbound.path = path(group);
+    pair.a.apply(&[add(outbound)], NOW).unwrap();
+    pair.b
+        .apply(&[add(group_sa(Lookup::SpiDestination, 1))], NOW)
+        .unwrap();
+    let packets = pair.seal(&udp(1, 2, 53, b"for all"));
+    let from = |sender| PathInfo {
+        local: group,
+        remote: address(sender),
+        ..from_a()
+    };
+    assert_eq!(pair.open_from(&packets, &from(1)).len(), 1);
+    assert_eq!(pair.open_from(&packets, &from(1)).len(), 0);
+    assert_eq!(
+        pair.open_from(&packets, &from(9)).len(),
+        1,
+        "another sender"
+    );
+    assert_eq!(drops(&pair.b, DropReason::Replayed), 1);
 }

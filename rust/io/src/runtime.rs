@@ -269,14 +269,10 @@ impl Runtime {
     fn erase(&self) {
         for _ in 0..3 {
             let stats = self.shared.engine.stats();
-            let sas = stats.sas.iter().map(|sa| {
-                let (direction, spi, remote) = (sa.direction, sa.spi, sa.path.remote);
-                Change::RemoveSa(SaId {
-                    direction,
-                    spi,
-                    remote,
-                })
-            });
+            let sas = stats
+                .sas
+                .iter()
+                .map(|sa| Change::RemoveSa(SaId::new(sa.direction, sa.spi, sa.path)));
             let policies = stats
                 .policies
                 .iter()

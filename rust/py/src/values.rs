@@ -168,11 +168,7 @@ fn scoped(ip: &str, scope: &str, port: u16) -> Option<SocketAddr> {
 }
 
 fn sa_id(inbound: bool, spi: u32, path: Path) -> SaId {
-    SaId {
-        direction: direction(inbound),
-        spi,
-        remote: path.remote,
-    }
+    SaId::new(direction(inbound), spi, path)
 }
 
 fn direction(inbound: bool) -> Direction {
@@ -215,11 +211,7 @@ fn move_sa(
 /// With a policy go its SAs.
 fn remove_policy(policy: PolicyId, sas: &[SaStats], changes: &mut Vec<Change>) {
     for sa in sas.iter().filter(|sa| sa.policy == policy) {
-        let id = SaId {
-            direction: sa.direction,
-            spi: sa.spi,
-            remote: sa.path.remote,
-        };
+        let id = SaId::new(sa.direction, sa.spi, sa.path);
         let gone = |change: &Change| matches!(change, Change::RemoveSa(removed) if *removed == id);
         if !changes.iter().any(gone) {
             changes.push(Change::RemoveSa(id));

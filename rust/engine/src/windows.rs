@@ -1,0 +1,103 @@
+//! The anti-replay windows of an inbound SA: one, or one for each sender to a group.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::net::IpAddr;
+use std::sync::Mutex;
+
+use crate::change::SaConfig;
+use crate::drop_reason::DropReason;
+use crate::error::EngineError;
+use crate::processing::Lookup;
+use crate::replay::ReplayWindow;
+
+/// Most senders that one SA keeps windows for; each costs up to 600 octets.
+const MAX_SENDERS: usize = 1024;
+
+/// Sequence numbers seen on one inbound SA.
+pub(crate) enum Windows {
+    /// One sender.
+    One(Mutex<ReplayWindow>),
+    /// Any sender that has the key, each with a counter of its own (RFC 4303, section 2.2).
+    PerSender {
+        packets: u32,
+        esn: bool,
+        seen: Mutex<HashMap<IpAddr, ReplayWindow>>,
+    },
+}
+
+impl Windows {
+    pub(crate) fn new(config: &SaConfig) -> Result<Self, EngineError> {
+        let (packets, esn) = (config.replay_window, config.esn);
+        let window = ReplayWindow::new(packets, esn)?;
+        if config.lookup != Lookup::SpiDestination {
+            return Ok(Self::One(Mutex::new(window)));
+        }
+        Ok(Self::PerSender {
+            packets,
+            esn,
+            seen: Mutex::default(),
+        })
+    }
+
+    /// Complete the sequence number of a packet, if it is neither replayed nor too old.
+    #[inline]
+    pub(crate) fn check(&self, sender: IpAddr, low: u32) -> Result<u64, DropReason> {
+        match self {
+            Self::One(window) => check(&crate::lock(window), low),
+            Self::PerSender { packets, esn, seen } => {
+                let seen = crate::lock(seen);
+                match seen.get(&sender) {
+                    Some(window) => check(window, low),
+                    None if seen.len() >= MAX_SENDERS => Err(DropReason::TooManySenders),
+                    None => check(&new_window(*packets, *esn)?, low),
+                }
+            }
+        }
+    }
+
+    /// Note a packet whose integrity has been verified.
+    ///
+    /// Returns:
+    /// Whether it is the newest of its sender so far.
+    #[inline]
+    pub(crate) fn accept(&self, sender: IpAddr, sequence: u64) -> Result<bool, DropReason> {
+        match self {
+            Self::One(window) => crate::lock(window).accept(sequence),
+            Self::PerSender { packets, esn, seen } => {
+                let mut seen = crate::lock(seen);
+                let is_full = seen.len() >= MAX_SENDERS;
+                match seen.entry(sender) {
+                    Entry::Occupied(mut window) => window.get_mut().accept(sequence),
+                    Entry::Vacant(_) if is_full => Err(DropReason::TooManySenders),
+                    Entry::Vacant(place) => {
+                        place.insert(new_window(*packets, *esn)?).accept(sequence)
+                    }
+                }
+            }
+        }
+    }
+
+    /// The highest sequence number accepted, of any sender.
+    pub(crate) fn top(&self) -> u64 {
+        match self {
+            Self::One(window) => crate::lock(window).top(),
+            Self::PerSender { seen, .. } => {
+                let seen = crate::lock(seen);
+                seen.values().map(ReplayWindow::top).max().unwrap_or(0)
+            }
+        }
+    }
+}
+
+#[inline]
+fn check(window: &ReplayWindow, low: u32) -> Result<u64, DropReason> {
+    let sequence = window.complete(low);
+    window.check(sequence)?;
+    Ok(sequence)
+}
+
+/// A window of a size that was checked when the SA was made.
+fn new_window(packets: u32, esn: bool) -> Result<ReplayWindow, DropReason> {
+    ReplayWindow::new(packets, esn).map_err(|_| DropReason::ReplayTooOld)
+}
