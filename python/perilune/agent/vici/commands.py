@@ -17,6 +17,7 @@ from perilune.agent.vici.describe import (
 )
 from perilune.agent.vici.operations import Deletion, Done, Operation, Operations, SetUp, settle
 from perilune.agent.vici.session import Call, Handler
+from perilune.agent.vici.wrong_names import no_such_connection, no_such_sa
 from perilune.databases.spd import Action
 from perilune.model.errors import LocalError
 from perilune.model.time import Duration, Instant
@@ -138,9 +139,7 @@ class Commands:
             if ike in {None, connection.name} and (child is None or connection.child(child) is not None)
         ]
         if not owners:
-            where = f" of connection '{ike}'" if ike else ""
-            what = f"child '{child}'{where}" if child else f"connection '{ike}'"
-            raise LocalError(f"there is no {what} in the configuration")
+            raise no_such_connection(self._node.connections, ike, child)
         if len(owners) > 1:
             names = ", ".join(owners)
             raise LocalError(f"connections {names} each have a child '{child}'; name the connection too")
@@ -169,7 +168,7 @@ class Commands:
         ike_ids = [name.id for name in chosen.ike_sas(status)]
         child_ids = [name.id for name in chosen.children(status)]
         if not ike_ids and not child_ids:
-            raise LocalError("there is no such SA now")
+            raise no_such_sa(status, chosen)
         return ike_ids, child_ids
 
     def _reload_settings(self, call: Call) -> None:

@@ -344,15 +344,32 @@ def test_rekey_counts(desk: Desk) -> None:
     ("command", "message", "reason"),
     [
         ("initiate", {}, "name one"),
-        ("initiate", {"child": "nte"}, "there is no child 'nte'"),
-        ("initiate", {"ike": "moonbase"}, "there is no connection 'moonbase'"),
-        ("initiate", {"ike": "road", "child": "net"}, "there is no child 'net' of connection 'road'"),
+        (
+            "initiate",
+            {"child": "nte"},
+            "there is no child 'nte' in the configuration (did you mean 'net'?)",
+        ),
+        (
+            "initiate",
+            {"ike": "moonbase"},
+            "there is no connection 'moonbase' in the configuration; there is 'gw', 'road'",
+        ),
+        ("initiate", {"ike": "raod", "child": "any"}, "there is no connection 'raod'"),
+        ("initiate", {"ike": "raod", "child": "any"}, "(did you mean 'road'?)"),
+        (
+            "initiate",
+            {"ike": "road", "child": "net"},
+            "there is no child 'net' of connection 'road' in the configuration; there is 'any'",
+        ),
         ("initiate", {"child": "net", "timeout": "soon"}, "timeout of the request is not a number"),
         ("terminate", {}, "which SAs"),
-        ("terminate", {"ike": "road"}, "no such SA"),
+        ("terminate", {"ike": "road"}, "there is no such SA now; there is 'gw'"),
+        ("terminate", {"ike": "gww"}, "there is no such SA now (did you mean 'gw'?)"),
         ("terminate", {"ike-id": "9" * 40}, "is not a number"),
-        ("terminate", {"child": "net", "ike-id": "5"}, "no such SA"),
-        ("rekey", {"child-id": "99"}, "no such SA"),
+        ("terminate", {"ike-id": "9"}, "there is no such SA now; there is gw #1"),
+        ("terminate", {"child": "net", "ike-id": "5"}, "there is no such SA now; there is net #2"),
+        ("rekey", {"child": "nte"}, "there is no such SA now (did you mean 'net'?)"),
+        ("rekey", {"child-id": "99"}, "there is no such SA now; there is net #2"),
         ("list-sas", {"ike-id": "x"}, "is not a number"),
     ],
 )
@@ -363,6 +380,12 @@ def test_wrong_requests_are_refused_in_words(
     assert response is not None
     assert response["success"] == "no"
     assert reason in str(response["errmsg"])
+
+
+def test_wrong_name_where_nothing_is_up(desk: Desk) -> None:
+    desk.node.become_empty()
+    response, _ = desk.ask("terminate", ike="gw")
+    assert response == {"success": "no", "errmsg": "there is no such SA now, nor any other"}
 
 
 def test_reload_and_stop(desk: Desk) -> None:
