@@ -19,6 +19,7 @@ from perilune.databases.pad import PadEntry
 from perilune.databases.sad import Direction, Encapsulation, Lifetime, Limits
 from perilune.databases.spd import Action, PolicyId, SpdEntry
 from perilune.dataplane.stats import DataPlaneStats, DropStats, PolicyStats, SaStats
+from perilune.ike.events import IkeEvent
 from perilune.ike.names import ChildName, IkeName
 from perilune.ike.nat import Nat
 from perilune.ike.status import ChildSaState, ChildSaStatus, EndpointStatus, IkeSaState, IkeSaStatus
@@ -148,13 +149,18 @@ def _sa_stats(direction: Direction, spi: Spi, packets: int, idle_s: float) -> Sa
 
 
 class ExampleNode:
-    """An `agent.node.Node` whose state is what a test gives it; it notes what it is told to do."""
+    """An `agent.node.Node` whose state is what a test gives it; it notes what it is told to do.
+
+    `happenings` is what an initiation leads to.
+    """
 
     def __init__(self) -> None:
         self.settings = load_text(CONFIG)
         self.ike_sas: tuple[IkeSaStatus, ...] = (IKE_STATUS,)
         self.done: list[tuple[object, ...]] = []
         self.cannot: str | None = None
+        self.happenings: tuple[IkeEvent, ...] = ()
+        self.tell: Callable[[IkeEvent], None] = lambda _event: None
         self.wrong: str | None = None
 
     @property
@@ -217,6 +223,8 @@ class ExampleNode:
 
     def initiate(self, connection: str, child: str | None, on_settled: Callable[[str], None]) -> None:
         self.done.append(("initiate", connection, child))
+        for event in self.happenings:
+            self.tell(event)
         if self.cannot is not None:
             on_settled(self.cannot)
 
@@ -260,6 +268,7 @@ class ExampleNode:
 def serving(node: ExampleNode, path: FilePath) -> Iterator[Operations]:
     """Have a node answer on a control socket, from a thread of its own."""
     operations = Operations()
+    node.tell = operations.observe
     server = Server(Commands(node, operations).table, EVENTS)
     ready, ending = threading.Event(), asyncio.Event()
     loop = asyncio.new_event_loop()

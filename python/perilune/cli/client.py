@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import time
 from collections import deque
@@ -14,6 +15,8 @@ from urllib.parse import urlsplit
 from perilune.agent.vici.codec import Node
 from perilune.agent.vici.packet import Framer, Packet, PacketType
 from perilune.cli.exit_codes import ExitCode
+from perilune.config.schema.daemon import LONGEST_SOCKET_PATH_OCTETS
+from perilune.config.values import quote
 from perilune.model.errors import DecodeError, IpsecError
 
 DEFAULT_URI = "unix:///run/perilune.vici"
@@ -42,15 +45,21 @@ def socket_path(uri: str) -> FilePath:
         uri: `unix:///run/perilune.vici`, or just the path.
 
     Raises:
-        CommandError: The URI is of another kind.
+        CommandError: The URI is of another kind, or longer than a socket's address may be.
     """
-    parts = urlsplit(uri)
-    if parts.scheme not in ("", "unix") or parts.netloc or not parts.path.startswith("/"):
+    try:
+        parts = urlsplit(uri)
+    except ValueError:
+        parts = None
+    if not parts or parts.scheme not in ("", "unix") or parts.netloc or not parts.path.startswith("/"):
         raise CommandError(
-            f"'{uri}' is no control socket",
+            f"{quote(uri)} is no control socket",
             ExitCode.WRONG_USE,
             "write unix:///run/perilune.vici, or its path",
         )
+    if len(os.fsencode(parts.path)) > LONGEST_SOCKET_PATH_OCTETS:
+        message = f"{quote(uri)} is too long: a socket's path has at most {LONGEST_SOCKET_PATH_OCTETS} octets"
+        raise CommandError(message, ExitCode.WRONG_USE)
     return FilePath(parts.path)
 
 

@@ -15,7 +15,9 @@ import pytest
 from perilune.agent.node import ChosenSas
 from perilune.cli.exit_codes import ExitCode
 from perilune.cli.main import main
-from support.nodes import CONFIG, ExampleNode, serving
+from perilune.ike.events import DownReason, IkeSaDown, Refused, Retransmitted
+from perilune.model.iana import ExchangeType
+from support.nodes import CONFIG, IKE, ExampleNode, serving
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -74,6 +76,20 @@ def test_initiate_that_cannot_begin_says_why(run: Run, node: ExampleNode) -> Non
     assert (code, err) == (ExitCode.REFUSED, "perilune: there is no route to 192.0.2.2\n")
 
 
+def test_initiate_that_fails_says_why_once(run: Run, node: ExampleNode) -> None:
+    refused = Refused(ike=IKE, what="IKE SA", by_peer=True, notify="NO_PROPOSAL_CHOSEN", why="KE differs")
+    node.happenings = (
+        Retransmitted(IKE, ExchangeType.IKE_AUTH, 1, 1),
+        refused,
+        IkeSaDown(IKE, DownReason.REFUSED),
+    )
+    code, out, err = run("initiate", "--child", "net")
+    assert (code, out) == (ExitCode.REFUSED, "")
+    assert err.count("KE differs") == 1
+    assert "retransmission 1" in err
+    assert err.endswith("perilune: net is not up\n")
+
+
 def test_socket_may_be_given_as_a_path(run: Run, node: ExampleNode, tmp_path: Path) -> None:
     assert run("status", "--json", "--uri", f"{tmp_path}/vici")[0] == ExitCode.DONE
 
@@ -125,8 +141,11 @@ def test_something_else_that_listens(run: Run, tmp_path: Path) -> None:
         (("status", "extra"), 2, "unexpected extra argument"),
         (("status", "--uri", "http://192.0.2.1/"), 2, "is no control socket"),
         (("status", "--uri", "relative/path"), 2, "is no control socket"),
+        (("status", "--uri", "unix://[::1/vici"), 2, "is no control socket"),
+        (("status", "--uri", "unix:///run/" + "n" * 103), 2, "a socket's path has at most 107 octets"),
+        (("run", "-c", "/dev/null", "--uri", "/run/" + "n" * 103), 2, "a socket's path has at most 107"),
         (("initiate",), 2, "which SAs"),
-        (("initiate", "--child", "nte"), 1, "there is no child 'nte'"),
+        (("initiate", "--child", "nte"), 1, "(did you mean 'net'?)"),
         (("initiate", "--child", "net", "--ike", "road"), 1, "of connection 'road'"),
         (("initiate", "--child", "net", "--timeout", "-1"), 2, "is no number of seconds"),
         (("initiate", "--child", "net", "--timeout", "soon"), 2, "not a valid float"),
@@ -134,8 +153,8 @@ def test_something_else_that_listens(run: Run, tmp_path: Path) -> None:
         (("terminate",), 2, "which SAs"),
         (("terminate", "--ike-id", "one"), 2, "not a valid integer"),
         (("terminate", "--ike-id", "0"), 2, "--ike-id"),
-        (("terminate", "--ike", "moonbase"), 1, "no such SA"),
-        (("rekey", "--child", "voice"), 1, "no such SA"),
+        (("terminate", "--ike", "moonbase"), 1, "there is no such SA now; there is 'gw'"),
+        (("rekey", "--child", "voice"), 1, "there is no such SA now; there is 'net'"),
         (("check",), 2, "Missing argument"),
         (("check", "/does/not/exist"), 2, "does not exist"),
         (("check", "/"), 2, "is a directory"),
