@@ -38,6 +38,11 @@ impl<'a> Superpacket<'a> {
     /// `None` when there is no sound IP packet or when header and packet contradict each other.
     pub fn parse(frame: &'a [u8]) -> Option<Self> {
         let (header, packet) = VirtioNetHdr::split(frame)?;
+        Self::of_parts(header, packet)
+    }
+
+    /// The same of a header and a packet that do not lie one behind the other.
+    pub fn of_parts(header: VirtioNetHdr, packet: &'a [u8]) -> Option<Self> {
         let ip = ip::parse(packet)?;
         let packet = packet.get(..ip.total)?;
         let cut = match header.gso {

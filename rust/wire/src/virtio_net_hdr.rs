@@ -88,6 +88,40 @@ impl VirtioNetHdr {
         Some((header, packet))
     }
 
+    /// The header of what is left when so many octets are taken off the packet's front.
+    ///
+    /// `None` when the checksummed part would begin before that.
+    pub fn without_front(self, octets: usize) -> Option<Self> {
+        let octets = u16::try_from(octets).ok()?;
+        let has_checksum = self.flags & NEEDS_CSUM != 0;
+        Some(Self {
+            hdr_len: self.hdr_len.saturating_sub(octets),
+            csum_start: match self.csum_start.checked_sub(octets) {
+                None if has_checksum => return None,
+                start => start.unwrap_or(0),
+            },
+            ..self
+        })
+    }
+
+    /// The header of the packet with so many octets put in front of it.
+    #[must_use]
+    pub fn with_front(self, octets: usize) -> Self {
+        let octets = u16::try_from(octets).unwrap_or(u16::MAX);
+        let shifted = |field: u16| {
+            if field == 0 {
+                0
+            } else {
+                field.saturating_add(octets)
+            }
+        };
+        Self {
+            hdr_len: shifted(self.hdr_len),
+            csum_start: shifted(self.csum_start),
+            ..self
+        }
+    }
+
     /// The header as the device expects it.
     pub fn to_octets(self) -> [u8; OCTETS] {
         let kind = match self.gso {
@@ -123,6 +157,25 @@ mod tests {
         let mut frame = header.to_octets().to_vec();
         frame.push(0x60);
         assert_eq!(VirtioNetHdr::split(&frame), Some((header, &[0x60][..])));
+    }
+
+    #[test]
+    fn offsets_follow_what_stands_in_front() {
+        let header = VirtioNetHdr {
+            flags: NEEDS_CSUM,
+            hdr_len: 54,
+            csum_start: 34,
+            ..VirtioNetHdr::PLAIN
+        };
+        let bare = header.without_front(14).unwrap();
+        assert_eq!((bare.hdr_len, bare.csum_start), (40, 20));
+        assert_eq!(bare.with_front(14), header);
+        assert_eq!(bare.without_front(21), None);
+        assert_eq!(
+            VirtioNetHdr::PLAIN.without_front(14),
+            Some(VirtioNetHdr::PLAIN)
+        );
+        assert_eq!(VirtioNetHdr::PLAIN.with_front(14), VirtioNetHdr::PLAIN);
     }
 
     #[test]
