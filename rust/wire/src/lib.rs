@@ -13,6 +13,7 @@
     )
 )]
 
+pub mod ah;
 pub mod checksum;
 pub mod coalesce;
 pub mod demux;
@@ -20,6 +21,7 @@ pub mod esp;
 pub mod ethernet;
 pub mod extension_header;
 pub mod flow;
+pub mod immutable;
 pub mod ip;
 pub mod neighbor;
 pub mod segment;
