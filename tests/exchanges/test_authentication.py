@@ -45,6 +45,7 @@ def test_wrong_secret() -> None:
     ours = pair.right.take(AuthenticationFailed)
     assert not ours.by_peer
     assert "AUTH does not fit" in ours.reason
+    assert ours.hint == "secrets.ike*.secret"
     assert not pair.right.has(IkeSaUp)
     assert pair.left.take(IkeSaDown).reason is DownReason.REFUSED
     assert_nothing_is_up(pair)
@@ -54,7 +55,9 @@ def test_unknown_identity() -> None:
     pair = Pair(left_entry=left(local_id=Identity.parse("stranger.example")))
     pair.initiate()
     pair.run(Duration.seconds(1))
-    assert "no connection for 'stranger.example'" in pair.right.take(AuthenticationFailed).reason
+    failed = pair.right.take(AuthenticationFailed)
+    assert "no connection for 'stranger.example'" in failed.reason
+    assert str(failed).endswith("(see connections.gw.remote.id)")
     assert_nothing_is_up(pair)
 
 
@@ -62,7 +65,9 @@ def test_responder_is_asked_for_somebody_else() -> None:
     pair = Pair(left_entry=left(remote_id=Identity.parse("somebody.example")))
     pair.initiate()
     pair.run(Duration.seconds(1))
-    assert "asks for 'somebody.example'" in pair.right.take(AuthenticationFailed).reason
+    failed = pair.right.take(AuthenticationFailed)
+    assert "asks for 'somebody.example'" in failed.reason
+    assert failed.hint == "connections.gw.local.id"
     assert_nothing_is_up(pair)
 
 
@@ -76,9 +81,13 @@ def test_responder_that_is_not_authentic_is_told_so_and_forgets() -> None:
     pair.left.endpoint.load([left(remote_id=None)], [_owned("a shared secret", "198.51.100.1")], pair.now)
     pair.initiate()
     pair.settle()
-    assert "no secret" in pair.left.take(AuthenticationFailed).reason
+    ours = pair.left.take(AuthenticationFailed)
+    assert "no secret" in ours.reason
+    assert ours.hint == "secrets.ike*.id"
     pair.run(Duration.seconds(1))
-    assert pair.right.take(AuthenticationFailed).by_peer
+    theirs = pair.right.take(AuthenticationFailed)
+    assert theirs.by_peer
+    assert theirs.hint == "connections.gw.local.id and secrets.ike*.secret"
     assert pair.right.take(IkeSaDown).reason is DownReason.REFUSED
     assert pair.left.endpoint.is_quiet
     assert pair.right.endpoint.is_quiet
@@ -92,7 +101,9 @@ def test_responder_with_a_wrong_secret_is_found_out_by_the_initiator() -> None:
     pair.left.endpoint.load([left(remote_id=None)], secrets, pair.now)
     pair.initiate()
     pair.run(Duration.seconds(1))
-    assert "AUTH does not fit" in pair.left.take(AuthenticationFailed).reason
+    failed = pair.left.take(AuthenticationFailed)
+    assert "AUTH does not fit" in failed.reason
+    assert failed.hint == "secrets.ike-right.example.secret"
     assert not pair.left.has(IkeSaUp)
     assert_nothing_is_up_now(pair)
 
@@ -104,7 +115,9 @@ def test_connection_of_the_identity_has_to_allow_the_algorithms() -> None:
     pair.right.endpoint.load([other, right(proposals=ours[1:])], [secret()], pair.now)
     pair.initiate()
     pair.run(Duration.seconds(1))
-    assert "does not allow AES_GCM_16-128" in pair.right.take(AuthenticationFailed).reason
+    failed = pair.right.take(AuthenticationFailed)
+    assert "does not allow AES_GCM_16-128" in failed.reason
+    assert failed.hint == "connections.gw.proposals"
     assert pair.left.take(AuthenticationFailed).by_peer
     assert_nothing_is_up(pair)
 
@@ -137,7 +150,7 @@ def assert_nothing_is_up_now(pair: Pair) -> None:
 
 
 def _owned(text: str, owner: str) -> SharedSecret:
-    return SharedSecret(secret(text).secret, (Identity.parse(owner),))
+    return SharedSecret(secret(text).secret, (Identity.parse(owner),), name=f"ike-{owner}")
 
 
 def test_lost_refusal_is_repeated() -> None:

@@ -18,7 +18,7 @@ def read_secret(reader: Reader) -> SharedSecret | None:
         return None
     named = tuple(owner for owner in owners if owner is not None)
     # None is `%any`: a secret that is also everyone's is everyone's.
-    return SharedSecret(secret, named if len(named) == len(owners) else ())
+    return SharedSecret(secret, named if len(named) == len(owners) else (), name=reader.name)
 
 
 def check_secrets(reader: Reader, connection: PadEntry, secrets: tuple[SharedSecret, ...]) -> None:

@@ -169,6 +169,10 @@ class PadEntry:
         return next((child for child in self.children if child.name == name), None)
 
 
+ANY_SECTION = "ike*"
+"""Stands in messages for the sections of `secrets`."""
+
+
 @dataclass(frozen=True, slots=True)
 class SharedSecret:
     """A pre-shared key and whose it is (`secrets.ike*`)."""
@@ -176,6 +180,14 @@ class SharedSecret:
     secret: Secret
     owners: tuple[Identity, ...] = ()
     """Identities that may use it; empty is everyone."""
+
+    name: str = ""
+    """Of its section, such as `ike-gw`; empty where it has none."""
+
+    @property
+    def key(self) -> str:
+        """Its section in the configuration, for messages: the secret itself is in none."""
+        return f"secrets.{self.name or ANY_SECTION}"
 
     def fits(self, local: Identity, remote: Identity) -> int:
         """Return how well the secret fits a pair of identities: 0 is not at all, more is better."""

@@ -166,10 +166,13 @@ class AuthenticationFailed:
     """Whether the peer said so; else we found out."""
 
     reason: str
+    hint: str = ""
+    """The key of the configuration to look at, such as `connections.gw.remote.id`."""
 
     def __str__(self) -> str:
         who = "the peer did not authenticate us" if self.by_peer else "the peer is not authentic"
-        return f"{self.ike}: AUTHENTICATION_FAILED: {who}: {self.reason}"
+        hint = f" (see {self.hint})" if self.hint else ""
+        return f"{self.ike}: AUTHENTICATION_FAILED: {who}: {self.reason}{hint}"
 
 
 @dataclass(frozen=True, slots=True)

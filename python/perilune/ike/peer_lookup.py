@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from perilune.databases.pad import AddressRange, Host, PadEntry, SharedSecret
+from perilune.crypto.auth import require_equal_auth
+from perilune.databases.pad import ANY_SECTION, AddressRange, Host, PadEntry, SharedSecret
+from perilune.ike.refusal import NotAuthentic
 from perilune.model.address import IpAddress, Path
 from perilune.model.errors import PeerError
-from perilune.model.iana import NotifyType
 from perilune.model.identity import Identity
-from perilune.model.secret import Secret
 
 _UNRESOLVED_WIDTH: Final = 129
 """A host name may stand for any address, so it fits worse than any range."""
@@ -46,30 +46,59 @@ class Pad:
             path: The way of its message; our end is our identity where an entry has none.
 
         Raises:
-            PeerError: There is none; the notify is AUTHENTICATION_FAILED.
+            NotAuthentic: There is none.
         """
         known = [entry for entry in entries if entry.remote_id in {None, remote}]
         if not known:
             names = ", ".join(f"{entry.name} wants '{entry.remote_id}'" for entry in entries)
-            raise PeerError(f"no connection for '{remote}': {names}", notify=NotifyType.AUTHENTICATION_FAILED)
+            raise NotAuthentic(f"no connection for '{remote}': {names}", f"{_only(entries)}.remote.id")
         wanted = [entry for entry in known if asked in {None, local_identity(entry, path)}]
         if not wanted:
             names = ", ".join(f"{entry.name} is '{local_identity(entry, path)}'" for entry in known)
-            raise PeerError(f"the peer asks for '{asked}': {names}", notify=NotifyType.AUTHENTICATION_FAILED)
+            raise NotAuthentic(f"the peer asks for '{asked}': {names}", f"{_only(known)}.local.id")
         return min(wanted, key=lambda entry: entry.remote_id is None)
 
-    def secret(self, local: Identity, remote: Identity) -> Secret:
+    def secret(self, local: Identity, remote: Identity) -> SharedSecret:
         """Return the pre-shared key that fits a pair of identities best.
 
         Raises:
-            PeerError: None does; the notify is AUTHENTICATION_FAILED.
+            NotAuthentic: None does.
         """
+        found = self.find_secret(local, remote)
+        if found is None:
+            raise NotAuthentic(f"no secret for '{local}' and '{remote}'", f"secrets.{ANY_SECTION}.id")
+        return found
+
+    def find_secret(self, local: Identity, remote: Identity) -> SharedSecret | None:
+        """Return the same, or None where none fits."""
         best = max(self.secrets, key=lambda secret: secret.fits(local, remote), default=None)
-        if best is None or not best.fits(local, remote):
-            raise PeerError(
-                f"no secret for '{local}' and '{remote}'", notify=NotifyType.AUTHENTICATION_FAILED
-            )
-        return best.secret
+        return best if best and best.fits(local, remote) else None
+
+
+def require_proof(shared: SharedSecret, expected: bytes, received: bytes) -> None:
+    """Make sure, in constant time, that AUTH is what a secret gives.
+
+    Raises:
+        NotAuthentic: It is not.
+    """
+    try:
+        require_equal_auth(expected, received)
+    except PeerError as error:
+        raise NotAuthentic(str(error), f"{shared.key}.secret") from error
+
+
+def key_of(entry: PadEntry) -> str:
+    """Return the section of a connection in the configuration, for messages."""
+    return f"connections.{entry.name}"
+
+
+def hint_for_us(entry: PadEntry, shared: SharedSecret | None) -> str:
+    """Return the keys of the configuration to look at where the peer does not believe us."""
+    return f"{key_of(entry)}.local.id and {shared.key if shared else f'secrets.{ANY_SECTION}'}.secret"
+
+
+def _only(entries: Sequence[PadEntry]) -> str:
+    return key_of(entries[0]) if len(entries) == 1 else "connections.*"
 
 
 def local_identity(entry: PadEntry, path: Path) -> Identity:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from perilune.ike.events import Refused
+from perilune.ike.events import AuthenticationFailed, Refused
 from perilune.ike.names import IkeName
 from perilune.model.errors import PeerError
 from perilune.model.iana import NotifyType
@@ -35,6 +35,24 @@ class Refusal(PeerError):  # noqa: N818 - a decision, not a defect
         self.ours = ours
         self.theirs = theirs
         self.hint = hint
+
+
+class NotAuthentic(Refusal):
+    """The peer is not who it says, or not who we want.
+
+    Args:
+        why: What differs.
+        hint: The key of the configuration to look at.
+    """
+
+    def __init__(self, why: str, hint: str) -> None:
+        super().__init__(why, NotifyType.AUTHENTICATION_FAILED, hint=hint)
+
+
+def not_authentic(ike: IkeName, error: PeerError) -> AuthenticationFailed:
+    """Return the event for a peer that did not prove who it is."""
+    hint = error.hint if isinstance(error, Refusal) else ""
+    return AuthenticationFailed(ike, by_peer=False, reason=str(error), hint=hint)
 
 
 def refused_by_us(ike: IkeName, what: str, error: PeerError) -> Refused:

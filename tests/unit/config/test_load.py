@@ -280,6 +280,7 @@ def test_secrets_and_their_owners() -> None:
         (b"b", ()),
         (b"c", ()),
     ]
+    assert [one.key for one in secrets] == ["secrets.ike-a", "secrets.ike-b", "secrets.ike-c"]
 
 
 def test_template_serves_several_connections() -> None:

@@ -224,8 +224,8 @@ def test_entry_that_names_the_identity_comes_before_one_that_takes_any() -> None
 
 def test_secret_of_both_identities_fits_better_than_that_of_one_or_of_all() -> None:
     left_id, right_id = Identity.parse("left.example"), Identity.parse("right.example")
-    assert pad().secret(left_id, right_id) == secret("theirs").secret
-    assert pad().secret(Identity.parse("x.example"), right_id) == secret("right's").secret
-    assert pad().secret(left_id, Identity.parse("x.example")) == secret("for all").secret
+    assert pad().secret(left_id, right_id).secret == secret("theirs").secret
+    assert pad().secret(Identity.parse("x.example"), right_id).secret == secret("right's").secret
+    assert pad().secret(left_id, Identity.parse("x.example")).secret == secret("for all").secret
     with pytest.raises(PeerError, match="no secret"):
         Pad().secret(left_id, right_id)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from perilune.crypto.auth import psk_auth, require_equal_auth
+from perilune.crypto.auth import psk_auth
+from perilune.databases.pad import SharedSecret
 from perilune.ike.authenticated import Authenticated
 from perilune.ike.channel import Channel, Malformed, Response
 from perilune.ike.child_agreement import Nonces, agree
@@ -22,9 +23,9 @@ from perilune.ike.message_window import MessageWindow
 from perilune.ike.names import IkeName
 from perilune.ike.narrowing import resolve, with_flow
 from perilune.ike.nat import nat_t_path
-from perilune.ike.peer_lookup import local_identity
+from perilune.ike.peer_lookup import hint_for_us, key_of, local_identity, require_proof
 from perilune.ike.received import find, find_error, require, require_identity
-from perilune.ike.refusal import refused_by_peer, refused_by_us
+from perilune.ike.refusal import NotAuthentic, not_authentic, refused_by_peer, refused_by_us
 from perilune.ike.status import IkeSaState, IkeSaStatus
 from perilune.model.address import Path
 from perilune.model.errors import PeerError
@@ -58,7 +59,7 @@ class Authentication:
         self._channel.fragments = done.fragmentation
         self._local_id: Final = local_identity(initiation.entry, path)
         self._offer: ChildOffer | None = None
-        self._secret: Secret | None = None
+        self._secret: SharedSecret | None = None
 
     @property
     def _wanted(self) -> list[WantedChild]:
@@ -95,7 +96,7 @@ class Authentication:
         try:
             secret = self._context.pad.secret(self._local_id, expected)
         except PeerError as error:
-            self._not_authentic(str(error), now)
+            self._not_authentic(error, now)
             return
         self._secret = secret
         id_i = IdPayload(PayloadType.ID_I, self._local_id)
@@ -104,7 +105,7 @@ class Authentication:
             payloads.append(NotifyPayload(NotifyType.INITIAL_CONTACT))
         if entry.remote_id is not None:
             payloads.append(IdPayload(PayloadType.ID_R, entry.remote_id))
-        payloads.append(AuthPayload(AuthMethod.SHARED_KEY_MIC, self._local_auth(secret, id_i)))
+        payloads.append(AuthPayload(AuthMethod.SHARED_KEY_MIC, self._local_auth(secret.secret, id_i)))
         self._offer = self._make_offer()
         payloads += [self._offer.sa_payload, *self._offer.ts_payloads]
         self._channel.request(ExchangeType.IKE_AUTH, payloads, now)
@@ -163,7 +164,7 @@ class Authentication:
         try:
             remote_id = self._verify(payloads)
         except PeerError as failure:
-            self._not_authentic(str(failure), now)
+            self._not_authentic(failure, now)
             return
         self._establish(remote_id, payloads, now)
 
@@ -177,22 +178,25 @@ class Authentication:
         id_r = require_identity(payloads, PayloadType.ID_R)
         auth = require(payloads, AuthPayload)
         if entry.remote_id not in {None, id_r.identity}:
-            raise PeerError(f"the peer is '{id_r.identity}', not '{entry.remote_id}'")
+            why = f"the peer is '{id_r.identity}', not '{entry.remote_id}'"
+            raise NotAuthentic(why, f"{key_of(entry)}.remote.id")
         if auth.method != AuthMethod.SHARED_KEY_MIC:
-            raise PeerError(f"the peer authenticates by method {auth.method}, not by a shared key")
+            why = f"the peer authenticates by method {auth.method}, not by a shared key"
+            raise NotAuthentic(why, f"{key_of(entry)}.remote.auth")
         secret = self._context.pad.secret(self._local_id, id_r.identity)
         expected = psk_auth(
             keyed.suite.prf,
-            secret,
+            secret.secret,
             self._done.remote_message,
             keyed.nonce_i,
             keyed.keys.sk_pr,
             id_r.encode(),
         )
-        require_equal_auth(expected, auth.data)
-        if secret != self._secret:
+        require_proof(secret, expected, auth.data)
+        if self._secret is None or secret.secret != self._secret.secret:
             # Where any identity is accepted, a secret of one peer does not make it the one that we called.
-            raise PeerError(f"the secret of '{id_r.identity}' is not the one that we proved ourselves with")
+            why = f"the secret of '{id_r.identity}' is not the one that we proved ourselves with"
+            raise NotAuthentic(why, f"{key_of(entry)}.remote.id")
         return id_r.identity
 
     def _establish(self, remote_id: Identity, payloads: Sequence[Payload], now: Instant) -> None:
@@ -242,15 +246,16 @@ class Authentication:
     def _refused(self, error: NotifyPayload, now: Instant) -> None:
         if error.type == NotifyType.AUTHENTICATION_FAILED:
             reason = f"it does not accept '{self._local_id}' with our secret; its log tells more"
-            self._context.outbox.tell(AuthenticationFailed(self.name, by_peer=True, reason=reason))
+            hint = hint_for_us(self.initiation.entry, self._secret)
+            self._context.outbox.tell(AuthenticationFailed(self.name, by_peer=True, reason=reason, hint=hint))
         else:
             self._context.outbox.tell(refused_by_peer(self.name, "IKE_AUTH", error))
         self._fail(DownReason.REFUSED, now)
 
-    def _not_authentic(self, reason: str, now: Instant) -> None:
+    def _not_authentic(self, error: PeerError, now: Instant) -> None:
         """Give up, and say so to a peer that thinks otherwise (section 2.21.2)."""
         asked = not self._channel.is_idle or self._offer is not None
-        self._context.outbox.tell(AuthenticationFailed(self.name, by_peer=False, reason=reason))
+        self._context.outbox.tell(not_authentic(self.name, error))
         self._fail(DownReason.REFUSED, now)
         if asked:
             Farewell(self._context, self._channel).start(now)

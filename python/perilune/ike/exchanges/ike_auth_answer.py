@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from hashlib import sha256
 from typing import Final
 
-from perilune.crypto.auth import psk_auth, require_equal_auth
-from perilune.databases.pad import PadEntry
+from perilune.crypto.auth import psk_auth
+from perilune.databases.pad import PadEntry, SharedSecret
 from perilune.ike.afterglow import Afterglow
 from perilune.ike.authenticated import Authenticated
 from perilune.ike.channel import Channel, Malformed, Request
 from perilune.ike.child_agreement import Nonces, agree
 from perilune.ike.child_answer import ChildRequest, grant
 from perilune.ike.context import Context
-from perilune.ike.events import AuthenticationFailed, DownReason, Dropped, IkeSaUp
+from perilune.ike.events import DownReason, Dropped, IkeSaUp
 from perilune.ike.exchanges import simultaneous
 from perilune.ike.exchanges.init_done import InitDone
 from perilune.ike.half_open import HalfOpenTable
@@ -22,9 +22,9 @@ from perilune.ike.ike_sa import IkeSa
 from perilune.ike.message_window import MessageWindow
 from perilune.ike.names import IkeName
 from perilune.ike.negotiation import choose
-from perilune.ike.peer_lookup import local_identity
+from perilune.ike.peer_lookup import key_of, local_identity, require_proof
 from perilune.ike.received import find, find_identity, find_notify, require_identity
-from perilune.ike.refusal import Refusal, refused_by_us
+from perilune.ike.refusal import NotAuthentic, Refusal, not_authentic, refused_by_us
 from perilune.model.address import IpAddress, Path
 from perilune.model.errors import PeerError
 from perilune.model.iana import AuthMethod, ExchangeType, NotifyType, PayloadType
@@ -103,7 +103,7 @@ class HalfOpen:
         try:
             entry, id_r, remote, secret = self._authenticate(request)
         except PeerError as error:
-            self._context.outbox.tell(AuthenticationFailed(self.name, by_peer=False, reason=str(error)))
+            self._context.outbox.tell(not_authentic(self.name, error))
             notify = NotifyPayload(error.notify or NotifyType.AUTHENTICATION_FAILED, error.notify_data)
             self._channel.respond(request, (notify,))
             self._end(message, now)
@@ -113,10 +113,10 @@ class HalfOpen:
             self._forget_others(sa, now)
         self._forget_oldest(sa, now)
         child = self._set_up_child(sa, request.payloads, now)
-        self._channel.respond(request, (id_r, self._local_auth(secret, id_r), *child))
+        self._channel.respond(request, (id_r, self._local_auth(secret.secret, id_r), *child))
         simultaneous.close_redundant(sa, now)
 
-    def _authenticate(self, request: Request) -> tuple[PadEntry, IdPayload, IdPayload, Secret]:
+    def _authenticate(self, request: Request) -> tuple[PadEntry, IdPayload, IdPayload, SharedSecret]:
         """Return the connection, both identities, and the secret that proves them.
 
         Raises:
@@ -131,15 +131,15 @@ class HalfOpen:
         )
         if auth is None or auth.method != AuthMethod.SHARED_KEY_MIC:
             method = f"method {auth.method}" if auth else "EAP"
-            raise PeerError(
-                f"the peer wants to authenticate by {method}, not by a shared key",
-                notify=NotifyType.AUTHENTICATION_FAILED,
-            )
+            why = f"the peer wants to authenticate by {method}, not by a shared key"
+            raise NotAuthentic(why, f"{key_of(entry)}.remote.auth")
         local_id = local_identity(entry, path)
         secret = self._context.pad.secret(local_id, id_i.identity)
         message = self._done.remote_message
-        expected = psk_auth(keyed.suite.prf, secret, message, keyed.nonce_r, keyed.keys.sk_pi, id_i.encode())
-        require_equal_auth(expected, auth.data)
+        expected = psk_auth(
+            keyed.suite.prf, secret.secret, message, keyed.nonce_r, keyed.keys.sk_pi, id_i.encode()
+        )
+        require_proof(secret, expected, auth.data)
         self._require_suite(entry)
         return entry, IdPayload(PayloadType.ID_R, local_id), id_i, secret
 
@@ -151,10 +151,8 @@ class HalfOpen:
         try:
             choose(entry.proposals, chosen.proposals)
         except Refusal as refusal:
-            raise PeerError(
-                f"connection {entry.name} does not allow {self._done.keyed.suite}: {refusal}",
-                notify=NotifyType.AUTHENTICATION_FAILED,
-            ) from refusal
+            why = f"connection {entry.name} does not allow {self._done.keyed.suite}: {refusal}"
+            raise NotAuthentic(why, f"{key_of(entry)}.proposals") from refusal
 
     def _local_auth(self, secret: Secret, id_r: IdPayload) -> AuthPayload:
         keyed, message = self._done.keyed, self._done.local_message

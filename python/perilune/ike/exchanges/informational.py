@@ -10,6 +10,7 @@ from perilune.ike.child_sa import ChildSa
 from perilune.ike.events import AuthenticationFailed, DownReason, UnknownEspSpi
 from perilune.ike.exchanges.outcome import Outcome
 from perilune.ike.ike_sa import IkeSa
+from perilune.ike.peer_lookup import hint_for_us
 from perilune.ike.received import find_notify
 from perilune.ike.status import ChildSaState, IkeSaState
 from perilune.model.iana import ExchangeType, NotifyType, ProtocolId
@@ -96,7 +97,9 @@ def answer(sa: IkeSa, payloads: Sequence[Payload], now: Instant) -> Outcome:
         ##% INFORMATIONAL response.
         return Outcome((), DownReason.PEER)
     if find_notify(payloads, NotifyType.AUTHENTICATION_FAILED):
-        sa.context.outbox.tell(AuthenticationFailed(sa.name, by_peer=True, reason="see the peer's log"))
+        hint = hint_for_us(sa.peer.entry, sa.context.pad.find_secret(sa.peer.local_id, sa.peer.remote_id))
+        failed = AuthenticationFailed(sa.name, by_peer=True, reason="its log tells why", hint=hint)
+        sa.context.outbox.tell(failed)
         return Outcome((), DownReason.REFUSED)
     _tell_unknown_spis(sa, payloads)
     spis = [spi for delete in deletes if delete.protocol == ProtocolId.ESP for spi in delete.spis]
