@@ -226,6 +226,34 @@ fn headers_that_do_not_lead_to_ah_are_refused() {
     }
 }
 
+fn hex(value: &serde_json::Value) -> Vec<u8> {
+    let text = value.as_str().unwrap();
+    (0..text.len())
+        .step_by(2)
+        .map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap())
+        .collect()
+}
+
+#[test]
+fn scapy_covers_the_same() {
+    let path = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../tests/vectors/ah_mutable_fields.json"
+    );
+    let file: serde_json::Value =
+        serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+    let vectors = file["headers"].as_array().unwrap();
+    assert!(vectors.len() >= 17);
+    for vector in vectors {
+        assert_eq!(
+            rewritten(&hex(&vector["sent"])),
+            hex(&vector["covered"]),
+            "{}",
+            vector["name"]
+        );
+    }
+}
+
 /// The processing of a routing header by one node, as RFC 2460, section 4.4, tells it.
 fn visit(headers: &mut [u8]) {
     let (n, left) = (usize::from(headers[41]) / 2, usize::from(headers[43]));
