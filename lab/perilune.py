@@ -51,5 +51,6 @@ class Perilune(IkeDaemon):
 
     def command(self, *words: str, timeout_s: float = 20.0) -> subprocess.CompletedProcess[str]:
         """Run `perilune WORDS` against it, as a user would."""
-        argv = (sys.executable, "-m", "perilune", words[0], "--uri", self.uri, *words[1:])
-        return self.namespace.run(*argv, timeout_s=timeout_s, check=False)
+        argv = (sys.executable, "-m", "perilune", *words)
+        env = {"PERILUNE_URI": self.uri}
+        return self.namespace.run(*argv, timeout_s=timeout_s, check=False, env=env)

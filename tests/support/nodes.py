@@ -10,7 +10,7 @@ from dataclasses import replace
 from ipaddress import ip_address, ip_network
 from pathlib import Path as FilePath
 
-from perilune.agent.node import ChosenSas, NodeFacts
+from perilune.agent.node import AuditState, ChosenSas, NodeFacts
 from perilune.agent.vici.commands import EVENTS, Commands
 from perilune.agent.vici.operations import Operations
 from perilune.agent.vici.server import Server
@@ -162,6 +162,7 @@ class ExampleNode:
         self.happenings: tuple[IkeEvent, ...] = ()
         self.tell: Callable[[IkeEvent], None] = lambda _event: None
         self.wrong: str | None = None
+        self.audit_state: AuditState | None = None
 
     @property
     def facts(self) -> NodeFacts:
@@ -177,6 +178,10 @@ class ExampleNode:
     @property
     def connections(self) -> Sequence[PadEntry]:
         return self.settings.connections
+
+    @property
+    def audit(self) -> AuditState | None:
+        return self.audit_state
 
     @property
     def policies(self) -> Sequence[SpdEntry]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path as FilePath
 from typing import Protocol
 
+from perilune.agent.audit.chain import Head
 from perilune.databases.pad import PadEntry
 from perilune.databases.sad import Lifetime
 from perilune.databases.spd import SpdEntry
@@ -67,6 +69,24 @@ class ChosenSas:
         return self.child in {None, name.name} and self.child_id in {None, name.id}
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditState:
+    """How the audit log stands."""
+
+    path: FilePath
+    head: Head
+    """Of the chain as the daemon itself knows it, whatever became of the file."""
+
+    waiting: int
+    """Records that could not be written yet."""
+
+    lost: int
+    """Records that found the queue of those full."""
+
+    failure: str
+    """Why records wait; empty where none do."""
+
+
 class Node(Protocol):
     """One IPsec node, seen by whoever manages it."""
 
@@ -78,6 +98,11 @@ class Node(Protocol):
     @property
     def connections(self) -> Sequence[PadEntry]:
         """The PAD."""
+        ...
+
+    @property
+    def audit(self) -> AuditState | None:
+        """The audit log; None where there is none."""
         ...
 
     @property

@@ -6,6 +6,7 @@
 3     no daemon answers on the control socket
 4     it took longer than the time that was given
 5     the system does not allow it: privileges, a device, a port in use
+6     an audit log is not whole: a line was changed, or lines are missing
 130   it was interrupted, as by Ctrl-C
 """
 
@@ -23,3 +24,4 @@ class ExitCode(IntEnum):
     NO_DAEMON = 3
     TIMED_OUT = 4
     NOT_ALLOWED = 5
+    NOT_WHOLE = 6

@@ -11,6 +11,7 @@ from typing import NoReturn
 import click
 
 from perilune.cli.client import CommandError
+from perilune.cli.commands.audit import audit
 from perilune.cli.commands.check import check
 from perilune.cli.commands.log import log
 from perilune.cli.commands.run import run
@@ -50,11 +51,12 @@ def perilune() -> None:
     """IPsec: IKEv2 and ESP, configured as swanctl is.
 
     'perilune run' is the daemon; the other commands speak to it over its control socket. Exit codes: 1 it was
-    refused, 2 wrong use or configuration, 3 no daemon, 4 too late, 5 the system does not allow it.
+    refused, 2 wrong use or configuration, 3 no daemon, 4 too late, 5 the system does not allow it, 6 an audit
+    log is not whole.
     """
 
 
-for _command in (check, initiate, log, rekey, run, status, terminate):
+for _command in (audit, check, initiate, log, rekey, run, status, terminate):
     perilune.add_command(_command)
 
 

@@ -24,6 +24,8 @@ def read_daemon(reader: Reader) -> DaemonSettings:
         fwmark=reader.get(keys.FWMARK),
         keylog=reader.find(keys.KEYLOG),
         log=reader.get(keys.LOG),
+        audit_log=reader.find(keys.AUDIT_LOG),
+        audit_log_octets=reader.get(keys.AUDIT_LOG_SIZE),
         half_open_cookie_threshold=reader.get(keys.COOKIE_THRESHOLD),
         retransmit_tries=reader.get(keys.RETRANSMIT_TRIES),
         retransmit_timeout=reader.get(keys.RETRANSMIT_TIMEOUT),

@@ -57,6 +57,12 @@ class DaemonSettings:
     log: LogLevel = LogLevel.INFO
     """Least severity that is logged."""
 
+    audit_log: FilePath | None = None
+    """File of the audit log; None writes none."""
+
+    audit_log_octets: int = 64 << 20
+    """Size from which on a new file is begun; 0 never."""
+
     half_open_cookie_threshold: int = 30
     """Half-open IKE SAs from which on a cookie is demanded (RFC 7296, section 2.6); 0 always demands one."""
 

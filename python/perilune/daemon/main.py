@@ -7,9 +7,11 @@ import logging
 import signal
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
+from pathlib import Path as FilePath
 from typing import Any
 
 from perilune.config.settings import Settings
+from perilune.daemon.auditor import Auditor
 from perilune.daemon.control import Control
 from perilune.daemon.event_log import counter_of, log_event
 from perilune.daemon.log import set_level, set_up_logging
@@ -24,12 +26,13 @@ from perilune.daemon.parts import (
 from perilune.daemon.privileges import check_system
 from perilune.daemon.supervisor import tell_supervisor
 from perilune.databases.changes import AddPolicy, AddSa, Change, RemovePolicy
-from perilune.dataplane.events import Acquire, DeviceLost
+from perilune.dataplane.events import Acquire, Audit, DeviceLost, HardExpire, SequenceExhausted
 from perilune.dataplane.runtime import Runtime
 from perilune.ike.endpoint import IkeEndpoint
 from perilune.ike.events import IkeEvent, IkeKeysDerived, IkeSaDown, PathWanted
 from perilune.model.address import Path
 from perilune.model.errors import LocalError, ResourceError
+from perilune.shell.audit import AuditLog
 from perilune.shell.clock import MonotonicClock
 from perilune.shell.driver import Driver, Observer
 from perilune.shell.key_log import KeyLog
@@ -83,6 +86,7 @@ class Daemon(Observer):
         self._key_log = KeyLog(daemon.keylog) if daemon.keylog else None
         self._endpoint = IkeEndpoint(endpoint_settings(daemon), KernelRng())
         self._data_plane = Runtime(runtime_settings(daemon))
+        self._auditor = self._new_auditor(daemon.audit_log) if daemon.audit_log else None
         self._driver = Driver(self._endpoint, self._data_plane, self, self._clock)
         self._node = LiveNode(
             facts=node_facts(self._clock),
@@ -92,6 +96,7 @@ class Daemon(Observer):
             clock=self._clock,
             reload=self._reload,
             stop=self._stopping.set,
+            audit=lambda: self._auditor.state if self._auditor else None,
         )
         self._control = Control(self._node, daemon.vici)
         self._routes = RouteTable(route_settings(daemon, self._data_plane.tun_name))
@@ -106,6 +111,9 @@ class Daemon(Observer):
         asyncio.get_running_loop().set_exception_handler(_log_unexpected)
         async with AsyncExitStack() as stack:
             stack.callback(self._data_plane.close)
+            if self._auditor is not None:
+                self._auditor.open(self._node.facts.version, len(self._settings.connections))
+                stack.callback(self._auditor.close)
             stack.callback(self._routes.close)
             self._routes.open()
             stack.push_async_callback(self._control.close)
@@ -117,6 +125,8 @@ class Daemon(Observer):
                 asyncio.create_task(self._report_traffic()),
                 asyncio.create_task(self._follow_addresses()),
             }
+            if self._auditor is not None:
+                self._tasks.add(asyncio.create_task(self._auditor.keep_up()))
             stack.callback(self._driver.stop)
             self._driver.start()
             tell_supervisor("READY=1")
@@ -132,6 +142,8 @@ class Daemon(Observer):
     def on_ike_event(self, event: IkeEvent) -> None:
         """Log it, count it, act on it, tell clients."""
         log_event(event)
+        if self._auditor is not None:
+            self._auditor.on_ike_event(event)
         self._node.counts[counter_of(event)] += 1
         match event:
             case PathWanted(connection, child) if not self._stopping.is_set():
@@ -147,8 +159,15 @@ class Daemon(Observer):
         if not self._stopping.is_set():
             self._node.acquire(event)
 
+    def on_audit(self, event: Audit | HardExpire | SequenceExhausted) -> None:
+        """Write it down."""
+        if self._auditor is not None:
+            self._auditor.on_data_plane(event)
+
     def on_changes(self, changes: Sequence[Change]) -> None:
-        """Write keys down, and let routes follow policies before a datagram is sent."""
+        """Write them and their keys down, and let routes follow policies before a datagram is sent."""
+        if self._auditor is not None:
+            self._auditor.on_changes(changes)
         try:
             for change in changes:
                 if isinstance(change, AddSa) and self._key_log is not None:
@@ -161,12 +180,18 @@ class Daemon(Observer):
     def on_device_lost(self, event: DeviceLost) -> None:
         """Stop: without the device nothing can be carried."""
         _LOG.error("the device %s is gone: %s", event.name, event.reason)
+        if self._auditor is not None:
+            self._auditor.on_data_plane(event)
         self._lost = event
         self._stopping.set()
 
     def on_drained(self) -> None:
         """Send clients what is for them."""
         self._control.flush()
+
+    def _new_auditor(self, path: FilePath) -> Auditor:
+        log = AuditLog(path, self._settings.daemon.audit_log_octets)
+        return Auditor(log, self._clock, lambda: self._data_plane.stats().drops)
 
     def _write_ike_keys(self, event: IkeKeysDerived) -> None:
         if self._key_log is not None:
@@ -196,6 +221,8 @@ class Daemon(Observer):
         if fixed_part(settings.daemon) != fixed_part(self._settings.daemon):
             _LOG.warning("the section 'daemon' has changed, which takes effect with the next start")
         self._settings = settings
+        if self._auditor is not None:
+            self._auditor.on_settings(len(settings.connections))
         task = asyncio.create_task(self._load())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

@@ -7,7 +7,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 
-from perilune.agent.node import ChosenSas, NodeFacts
+from perilune.agent.node import AuditState, ChosenSas, NodeFacts
 from perilune.config.settings import Settings
 from perilune.databases.pad import PadEntry
 from perilune.databases.sad import Lifetime
@@ -39,6 +39,7 @@ class LiveNode:
         clock: Real time.
         reload: Reads the configuration again and returns it.
         stop: Begins the shutdown.
+        audit: Tells how the audit log stands.
     """
 
     def __init__(  # noqa: PLR0913 - the parts of the daemon that commands reach
@@ -51,6 +52,7 @@ class LiveNode:
         clock: MonotonicClock,
         reload: Callable[[], Settings],
         stop: Callable[[], None],
+        audit: Callable[[], AuditState | None],
     ) -> None:
         self._facts = facts
         self._settings = settings
@@ -59,6 +61,7 @@ class LiveNode:
         self._clock = clock
         self._reload = reload
         self._stop = stop
+        self._audit = audit
         self._tasks: set[asyncio.Task[None]] = set()
         self.counts: Counter[str] = Counter()
         """Events of IKE, by kind."""
@@ -72,6 +75,11 @@ class LiveNode:
     def connections(self) -> Sequence[PadEntry]:
         """See `Node.connections`."""
         return self._settings.connections
+
+    @property
+    def audit(self) -> AuditState | None:
+        """See `Node.audit`."""
+        return self._audit()
 
     @property
     def policies(self) -> Sequence[SpdEntry]:

@@ -73,4 +73,5 @@ def node_facts(clock: MonotonicClock) -> NodeFacts:
 
 def fixed_part(daemon: DaemonSettings) -> tuple[object, ...]:
     """Return what a running daemon cannot change."""
-    return (endpoint_settings(daemon), runtime_settings(daemon), route_settings(daemon, ""), daemon.vici)
+    parts = (endpoint_settings(daemon), runtime_settings(daemon), route_settings(daemon, ""))
+    return (*parts, daemon.vici, daemon.audit_log, daemon.audit_log_octets)

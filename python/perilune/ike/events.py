@@ -166,6 +166,7 @@ class AuthenticationFailed:
     """Whether the peer said so; else we found out."""
 
     reason: str
+    path: Path
     hint: str = ""
     """The key of the configuration to look at, such as `connections.gw.remote.id`."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from perilune.ike.events import AuthenticationFailed, Refused
 from perilune.ike.names import IkeName
+from perilune.model.address import Path
 from perilune.model.errors import PeerError
 from perilune.model.iana import NotifyType
 from perilune.wire.payloads import NotifyPayload
@@ -49,10 +50,10 @@ class NotAuthentic(Refusal):
         super().__init__(why, NotifyType.AUTHENTICATION_FAILED, hint=hint)
 
 
-def not_authentic(ike: IkeName, error: PeerError) -> AuthenticationFailed:
+def not_authentic(ike: IkeName, error: PeerError, path: Path) -> AuthenticationFailed:
     """Return the event for a peer that did not prove who it is."""
     hint = error.hint if isinstance(error, Refusal) else ""
-    return AuthenticationFailed(ike, by_peer=False, reason=str(error), hint=hint)
+    return AuthenticationFailed(ike, by_peer=False, reason=str(error), path=path, hint=hint)
 
 
 def refused_by_us(ike: IkeName, what: str, error: PeerError) -> Refused:

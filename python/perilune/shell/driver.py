@@ -52,6 +52,9 @@ class Observer:
     def on_changes(self, changes: Sequence[Change]) -> None:
         """The data plane was changed."""
 
+    def on_audit(self, event: Audit | HardExpire | SequenceExhausted) -> None:
+        """The data plane told what is to be found in the audit log."""
+
     def on_device_lost(self, event: DeviceLost) -> None:
         """The TUN device is gone."""
 
@@ -148,6 +151,7 @@ class Driver:
                 _DATA_PLANE_LOG.info("%s sent with the SPI %s of no SA", remote, format_spi(spi))
             case Audit():
                 _DATA_PLANE_LOG.warning("%s", audit_text(event))
+                self._observer.on_audit(event)
             case DeviceLost():
                 self._observer.on_device_lost(event)
 
@@ -155,9 +159,12 @@ class Driver:
         spi = format_spi(event.spi)
         if isinstance(event, SequenceExhausted):
             _DATA_PLANE_LOG.warning("the sequence numbers of %s are used up", spi)
+            self._observer.on_audit(event)
             self.endpoint.expire(event.peer_spi, now, hard=True)
             return
         is_hard = isinstance(event, HardExpire)
+        if isinstance(event, HardExpire):
+            self._observer.on_audit(event)
         level, kind = (logging.WARNING, "hard") if is_hard else (logging.DEBUG, "soft")
         _DATA_PLANE_LOG.log(level, "%s reached its %s limit of %s", spi, kind, event.limit.value)
         is_inbound = event.direction is Direction.INBOUND

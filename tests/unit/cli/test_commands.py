@@ -175,7 +175,7 @@ def test_wrong_use_is_explained(
 def test_help_names_every_command(run: Run) -> None:
     code, out, _ = run("--help")
     assert code == ExitCode.DONE
-    for command in ("check", "initiate", "log", "rekey", "run", "status", "terminate"):
+    for command in ("audit", "check", "initiate", "log", "rekey", "run", "status", "terminate"):
         assert f"\n  {command} " in out
 
 

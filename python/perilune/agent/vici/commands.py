@@ -1,6 +1,6 @@
 """The commands of VICI that this node knows.
 
-Names and fields are strongSwan's, so that swanctl works. `perilune-status` and `perilune-stop` are ours.
+Names and fields are strongSwan's, so that swanctl works. Those that begin with `perilune-` are ours.
 """
 
 from __future__ import annotations
@@ -59,6 +59,7 @@ class Commands:
             "list-conns": self._list_conns,
             "list-policies": self._list_policies,
             "list-sas": self._list_sas,
+            "perilune-audit": self._perilune_audit,
             "perilune-status": self._perilune_status,
             "perilune-stop": self._perilune_stop,
             "rekey": self._rekey,
@@ -194,6 +195,20 @@ class Commands:
                 "drops": drops,
                 "work": _counts(stats.work),
                 "exchanges": _counts(self._node.exchanges),
+            }
+        )
+
+    def _perilune_audit(self, call: Call) -> None:
+        state = self._node.audit
+        if state is None:
+            raise LocalError("there is no audit log; the key daemon.audit_log names its file")
+        call.answer(
+            {
+                "path": str(state.path),
+                "head": str(state.head),
+                "waiting": str(state.waiting),
+                "lost": str(state.lost),
+                "failure": state.failure,
             }
         )
 

@@ -7,7 +7,7 @@ from pathlib import Path as FilePath
 
 from perilune.config.schema.section import Key, OptionalKey, SectionSchema
 from perilune.config.settings import LogLevel
-from perilune.config.values import FINE_TIME, PORT, TIME, YES_NO, Kind, choice, fraction, number, quote
+from perilune.config.values import FINE_TIME, PORT, SIZE, TIME, YES_NO, Kind, choice, fraction, number, quote
 from perilune.model.errors import ConfigError
 from perilune.model.time import Duration
 
@@ -70,6 +70,18 @@ KEYLOG: OptionalKey[FilePath] = OptionalKey(
 LOG: Key[LogLevel] = Key(
     "log", choice({level.value: level for level in LogLevel}), "info", "Least severity that is logged."
 )
+AUDIT_LOG: OptionalKey[FilePath] = OptionalKey(
+    "audit_log",
+    Kind("absolute path", _read_path),
+    "off",
+    "File for the audit log; see [Auditing](auditing.md).",
+)
+AUDIT_LOG_SIZE: Key[int] = Key(
+    "audit_log_size",
+    SIZE,
+    "64m",
+    "Size from which on a new file is begun and the old one put aside; `0` never.",
+)
 COOKIE_THRESHOLD: Key[int] = Key(
     "half_open_cookie_threshold",
     number(0, 1_000_000),
@@ -107,6 +119,8 @@ DAEMON = SectionSchema(
         FWMARK,
         KEYLOG,
         LOG,
+        AUDIT_LOG,
+        AUDIT_LOG_SIZE,
         COOKIE_THRESHOLD,
         RETRANSMIT_TRIES,
         RETRANSMIT_TIMEOUT,

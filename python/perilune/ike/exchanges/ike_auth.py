@@ -247,7 +247,7 @@ class Authentication:
         if error.type == NotifyType.AUTHENTICATION_FAILED:
             reason = f"it does not accept '{self._local_id}' with our secret; its log tells more"
             hint = hint_for_us(self.initiation.entry, self._secret)
-            self._context.outbox.tell(AuthenticationFailed(self.name, by_peer=True, reason=reason, hint=hint))
+            self._context.outbox.tell(AuthenticationFailed(self.name, True, reason, self._channel.path, hint))
         else:
             self._context.outbox.tell(refused_by_peer(self.name, "IKE_AUTH", error))
         self._fail(DownReason.REFUSED, now)
@@ -255,7 +255,7 @@ class Authentication:
     def _not_authentic(self, error: PeerError, now: Instant) -> None:
         """Give up, and say so to a peer that thinks otherwise (section 2.21.2)."""
         asked = not self._channel.is_idle or self._offer is not None
-        self._context.outbox.tell(not_authentic(self.name, error))
+        self._context.outbox.tell(not_authentic(self.name, error, self._channel.path))
         self._fail(DownReason.REFUSED, now)
         if asked:
             Farewell(self._context, self._channel).start(now)

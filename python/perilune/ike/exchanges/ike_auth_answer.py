@@ -103,7 +103,7 @@ class HalfOpen:
         try:
             entry, id_r, remote, secret = self._authenticate(request)
         except PeerError as error:
-            self._context.outbox.tell(not_authentic(self.name, error))
+            self._context.outbox.tell(not_authentic(self.name, error, self._channel.path))
             notify = NotifyPayload(error.notify or NotifyType.AUTHENTICATION_FAILED, error.notify_data)
             self._channel.respond(request, (notify,))
             self._end(message, now)

@@ -98,7 +98,7 @@ def answer(sa: IkeSa, payloads: Sequence[Payload], now: Instant) -> Outcome:
         return Outcome((), DownReason.PEER)
     if find_notify(payloads, NotifyType.AUTHENTICATION_FAILED):
         hint = hint_for_us(sa.peer.entry, sa.context.pad.find_secret(sa.peer.local_id, sa.peer.remote_id))
-        failed = AuthenticationFailed(sa.name, by_peer=True, reason="its log tells why", hint=hint)
+        failed = AuthenticationFailed(sa.name, True, "its log tells why", sa.path, hint)
         sa.context.outbox.tell(failed)
         return Outcome((), DownReason.REFUSED)
     _tell_unknown_spis(sa, payloads)

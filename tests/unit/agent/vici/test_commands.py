@@ -244,7 +244,10 @@ def test_initiate_of_an_ike_sa_alone(desk: Desk) -> None:
 @pytest.mark.parametrize(
     ("events", "reason"),
     [
-        ([AuthenticationFailed(IKE, True, "wrong key"), IkeSaDown(IKE, DownReason.REFUSED)], "wrong key"),
+        (
+            [AuthenticationFailed(IKE, True, "wrong key", PATH), IkeSaDown(IKE, DownReason.REFUSED)],
+            "wrong key",
+        ),
         ([IkeSaDown(IKE, DownReason.UNREACHABLE)], "does not answer"),
         (
             [
