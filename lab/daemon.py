@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
@@ -18,7 +19,7 @@ _GRACE_S = 15.0
 """A busy machine takes its time; what ends in time does not wait for this."""
 
 
-class IkeDaemon:
+class IkeDaemon(ABC):
     """One IKE daemon in a namespace.
 
     Args:
@@ -149,8 +150,10 @@ class IkeDaemon:
             return False
         return True
 
+    @abstractmethod
     def _spawn(self) -> Child:
-        raise NotImplementedError
+        """Start the program."""
 
+    @abstractmethod
     def _load(self) -> None:
         """Give it its configuration, where that takes a command."""

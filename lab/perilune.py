@@ -49,6 +49,9 @@ class Perilune(IkeDaemon):
         log = self.directory / "log"
         return self.namespace.spawn(self.kind, sys.executable, "-m", "perilune", *words, log=log)
 
+    def _load(self) -> None:
+        """Do nothing: its command line named the configuration."""
+
     def command(self, *words: str, timeout_s: float = 20.0) -> subprocess.CompletedProcess[str]:
         """Run `perilune WORDS` against it, as a user would."""
         argv = (sys.executable, "-m", "perilune", *words)

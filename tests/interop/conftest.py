@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -22,9 +23,10 @@ from lab.daemon import IkeDaemon
 from lab.errors import MissingProgramError
 from lab.namespace import Namespace
 from lab.perilune import Perilune
+from lab.process import until
 from lab.strongswan import StrongSwan, require_strongswan
-from lab.topology import Sites
-from lab.traffic import services
+from lab.topology import Sites, forget_mappings, host, two_sites_with_nat
+from lab.traffic import ping, services
 
 IMPATIENT = "retransmit_timeout = 0.5\nretransmit_base = 1.5\nretransmit_tries = 2\nkeep_alive = 1s"
 """Settings of a strongSwan that soon gives up, and has something to say."""
@@ -114,6 +116,38 @@ class Bench:
             stack.enter_context(theirs)
             stack.enter_context(ours)
             yield Gateways(sites, ours, theirs, self.directory)
+
+
+@contextmanager
+def through_a_nat(bench: Bench, configs: Path, behind: str) -> Iterator[Gateways]:
+    """Run both gateways with a router between that hides one of them, which has set the tunnel up.
+
+    Args:
+        bench: Builds them.
+        configs: Folder with `perilune.conf` and `swanctl.conf`.
+        behind: `ours` or `theirs`: which one is behind the router.
+    """
+    with two_sites_with_nat() as sites:
+        inside, outside = sites.gateway_a, sites.gateway_b
+        ours = bench.ours(inside if behind == "ours" else outside, configs / "perilune.conf")
+        theirs = bench.theirs(outside if behind == "ours" else inside, configs / "swanctl.conf")
+        with bench.gateways(sites, ours, theirs) as gateways:
+            gateways.by_name(behind).initiate("net")
+            yield gateways
+
+
+def move_mapping(gateways: Gateways, ports: str) -> float:
+    """Let the router forget and map to other ports; wait until a ping comes through again.
+
+    Returns:
+        How long that took, in seconds.
+    """
+    router = gateways.sites.router
+    assert router is not None
+    forget_mappings(router, f":{ports}")
+    start = time.monotonic()
+    until(lambda: ping(gateways.sites.host_a, host(2), count=1, wait_s=0.5), 60.0, "an answer")
+    return round(time.monotonic() - start, 1)
 
 
 @pytest.fixture(scope="module")

@@ -8,10 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from interop.conftest import Bench, Gateways
+from interop.conftest import Bench, Gateways, move_mapping, through_a_nat
 from lab.capture import tap
-from lab.process import until
-from lab.topology import NAT_OUTSIDE, forget_mappings, host, two_sites_with_nat
+from lab.topology import NAT_OUTSIDE, host
 from lab.traffic import ping, transfer
 
 HERE = Path(__file__).parent
@@ -19,12 +18,8 @@ HERE = Path(__file__).parent
 
 @pytest.fixture(scope="module")
 def gateways(bench: Bench) -> Iterator[Gateways]:
-    with two_sites_with_nat() as sites:
-        ours = bench.ours(sites.gateway_a, HERE / "perilune.conf")
-        theirs = bench.theirs(sites.gateway_b, HERE / "swanctl.conf")
-        with bench.gateways(sites, ours, theirs) as gateways:
-            ours.initiate("net")
-            yield gateways
+    with through_a_nat(bench, HERE, behind="ours") as gateways:
+        yield gateways
 
 
 @pytest.mark.interop
@@ -52,10 +47,5 @@ def test_mapping_changes(
     gateways: Gateways, ports: str, record_property: Callable[[str, object], None]
 ) -> None:
     """The NAT forgets and maps us to another port: traffic goes on."""
-    router = gateways.sites.router
-    assert router is not None
-    forget_mappings(router, f":{ports}")
-    start = time.monotonic()
-    until(lambda: ping(gateways.sites.host_a, host(2), count=1, wait_s=0.5), 20.0, "an answer")
-    record_property("back after s", round(time.monotonic() - start, 1))
+    record_property("back after s", move_mapping(gateways, ports))
     transfer(gateways.sites.host_a, host(2), megabytes=5)
