@@ -305,6 +305,27 @@ def test_second_daemon_is_refused(sites: Sites, tmp_path: Path) -> None:
         assert "UDP port 500 cannot be had" in third.stderr
 
 
+@pytest.mark.parametrize("device", ["lo", "wire"])
+def test_device_that_is_no_tun_device_is_told_with_its_key(sites: Sites, tmp_path: Path, device: str) -> None:
+    file = tmp_path / "device.conf"
+    file.write_text(config(1, daemon=f"tun = {device}"))
+    words = (sys.executable, "-m", "perilune", "run", "-c", str(file), "--uri", f"{tmp_path}/vici")
+    done = sites.gateway_a.run(*words, timeout_s=60, check=False)
+    assert done.returncode == ExitCode.NOT_ALLOWED
+    assert f"daemon.tun: the device {device} is there already and is no TUN device" in done.stderr
+    assert "Invalid argument" not in done.stderr
+
+
+def test_device_of_another_program_is_told_with_its_key(sites: Sites, tmp_path: Path) -> None:
+    with pair(sites, tmp_path, config(1), config(2)) as both:
+        other = "tun = perilune0\n  port = 10500\n  port_nat_t = 14500"
+        both.a.config_path.write_text(config(1, daemon=other))
+        words = (sys.executable, "-m", "perilune", "run", "-c", str(both.a.config_path))
+        done = sites.gateway_a.run(*words, "--uri", f"{tmp_path}/other", timeout_s=60, check=False)
+        assert done.returncode == ExitCode.NOT_ALLOWED
+        assert "daemon.tun: another program uses the device perilune0" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("ike", "esp"),
     [

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
+import struct
+from fcntl import ioctl
 from pathlib import Path as FilePath
 
 from perilune.config.settings import DaemonSettings
@@ -14,12 +17,18 @@ _CAP_NET_ADMIN = 12
 _CAP_NET_RAW = 13
 _TUN_DEVICE = FilePath("/dev/net/tun")
 
+# linux/if_tun.h; what the engine asks for
+_TUNSETIFF = 0x4004_54CA
+_TUN_WITH_VIRTIO_HEADER = 0x0001 | 0x1000 | 0x4000
+_IFREQ = "16sh22x"
+
 
 def check_system(settings: DaemonSettings) -> None:
     """Look for what would keep the daemon from working.
 
     Raises:
-        ResourceError: A privilege, the TUN driver or a port is missing; the message says what to do.
+        ResourceError: A privilege, the TUN driver, its device or a port cannot be had; the message says
+            what to do.
     """
     _check_capabilities()
     _check_tun(_TUN_DEVICE)
@@ -30,6 +39,7 @@ def check_system(settings: DaemonSettings) -> None:
         )
     for port in (settings.port, settings.port_nat_t):
         _check_port(port)
+    _check_name(_TUN_DEVICE, settings.tun)
 
 
 def _check_capabilities() -> None:
@@ -65,6 +75,25 @@ def _check_tun(device: FilePath) -> None:
         ) from error
     except OSError as error:
         raise ResourceError(f"{device} cannot be opened: {error.strerror or error}") from error
+
+
+def _check_name(device: FilePath, name: str) -> None:
+    """Look whether a device that is there already can be ours, as a persistent TUN device can."""
+    try:
+        socket.if_nametoindex(name)
+    except OSError:
+        return  # it will be made
+    request = struct.pack(_IFREQ, name.encode(), _TUN_WITH_VIRTIO_HEADER)
+    with device.open("rb+", buffering=0) as tun:
+        try:
+            ioctl(tun, _TUNSETIFF, request)
+        except OSError as error:
+            known = {
+                errno.EBUSY: f"another program uses the device {name}",
+                errno.EINVAL: f"the device {name} is there already and is no TUN device",
+            }
+            why = known.get(error.errno or 0, f"the device {name} cannot be had: {error.strerror or error}")
+            raise ResourceError(f"daemon.tun: {why}; choose another name") from error
 
 
 def _check_port(port: int) -> None:
