@@ -106,6 +106,9 @@ class SadEntry:
 
     suite: EspSuite
     keys: EspKeys = field(repr=False)
+    allow_insecure: bool = False
+    """Whether the suite may be one for old peers only; the data plane refuses such a suite otherwise."""
+
     local: tuple[TrafficSelector, ...]
     """Negotiated selectors of our side."""
 

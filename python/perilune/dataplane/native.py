@@ -92,6 +92,7 @@ class NativeSa(TypedDict):
     integrity: int
     encryption_key: bytes
     integrity_key: bytes
+    allow_insecure: bool
     esn: bool
     replay_window: int
     local: list[NativeSelector]
@@ -149,6 +150,7 @@ def _native_sa(entry: SadEntry) -> NativeSa:
         "integrity": suite.integrity,
         "encryption_key": entry.keys.encryption.reveal(),
         "integrity_key": entry.keys.integrity.reveal(),
+        "allow_insecure": entry.allow_insecure,
         "esn": suite.sequence_numbers is SnId.PARTIALLY_TRANSMITTED_64,
         "replay_window": entry.replay_window_packets,
         "local": _native_selectors(entry.local),

@@ -27,11 +27,11 @@ fn main() {
         "{:<44} {:>6} {:>9} {:>9}",
         "suite", "octets", "seal ns", "open ns"
     );
-    let cbc = Suite::AesCbc(AesKeyBits::Bits256, Integrity::HmacSha2_256_128);
+    let cbc = Suite::aes_cbc(AesKeyBits::Bits256, Integrity::HmacSha2_256_128);
     let suites = [
-        Suite::AesGcm16(AesKeyBits::Bits128),
-        Suite::AesGcm16(AesKeyBits::Bits256),
-        Suite::ChaCha20Poly1305,
+        Suite::aes_gcm_16(AesKeyBits::Bits128),
+        Suite::aes_gcm_16(AesKeyBits::Bits256),
+        Suite::chacha20_poly1305(),
         cbc,
     ];
     let wanted = std::env::args()
@@ -129,6 +129,7 @@ fn engine(suite: Suite, direction: Direction) -> Engine {
         lookup: Lookup::Spi,
         within: None,
         suite,
+        allow_insecure: false,
         keys: Keys::new(
             vec![1; suite.encryption_key_octets()],
             vec![2; suite.integrity_key_octets()],

@@ -96,6 +96,8 @@ pub struct SaConfig {
     pub within: Option<SaId>,
     /// Algorithms.
     pub suite: Suite,
+    /// Whether algorithms are accepted that are for old peers only ([`Suite::insecure`]).
+    pub allow_insecure: bool,
     /// Keys for this direction.
     pub keys: Keys,
     /// 64-bit sequence numbers (RFC 4303, section 2.2.1).

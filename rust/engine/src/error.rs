@@ -8,6 +8,9 @@ pub enum EngineError {
     /// An SA of this name exists already.
     #[error("SA {0:?} exists already")]
     DuplicateSa(SaId),
+    /// An algorithm for old peers only, in an SA that does not say that it may have one.
+    #[error("{0} is insecure and needs allow_insecure")]
+    Insecure(&'static str),
     /// A key's length does not fit its algorithm, or the cryptographic library refused it.
     #[error("a key does not fit its algorithm")]
     Key,
@@ -17,16 +20,26 @@ pub enum EngineError {
     /// The anti-replay window is neither 0 nor 32 to 4096 packets.
     #[error("anti-replay window of {0} packets is neither 0 nor 32 to 4096")]
     ReplayWindow(u32),
+    /// Without integrity anybody can move the window (RFC 4303, section 3.4.3).
+    #[error("an anti-replay window needs an integrity algorithm")]
+    ReplayWithoutIntegrity,
     /// A range is backwards or of two address families, or a list of selectors is empty.
     #[error("a traffic selector is empty, backwards or of two address families")]
     Selector,
     /// SPIs 0 to 255 are reserved (RFC 4303, section 2.1).
     #[error("SPI {0} is reserved")]
     Spi(u32),
+    /// ESP was given the suite of an AH SA.
+    #[error("a suite of AH is not for ESP")]
+    SuiteForAh,
     /// No such SPD entry.
     #[error("no policy {0:?}")]
     UnknownPolicy(PolicyId),
     /// No such SA.
     #[error("no SA {0:?}")]
     UnknownSa(SaId),
+    /// A weak key of DES, or one of 3DES that makes it DES (RFC 2405, section 4; RFC 2451, section
+    /// 2.3). A new SA with another key is needed.
+    #[error("a weak key")]
+    WeakKey,
 }

@@ -65,7 +65,10 @@ pub use replay::ReplayWindow;
 pub use sealed_batch::{MAX_RUN_OCTETS, MAX_RUN_SEGMENTS, Run, SealedBatch};
 pub use selector::{Ports, SelectorPair, TrafficSelector};
 pub use stats::{PolicyStats, SaStats, Stats};
-pub use suite::{AesKeyBits, Integrity, Keys, Suite};
+pub use suite::{
+    AesKeyBits, AhIntegrity, Cbc, Cipher, Combined, IcvOctets, Integrity, KeyOctets, Keys,
+    Rc5KeyBits, Suite, SuiteError,
+};
 pub use time::{Duration, Instant};
 
 /// Take a lock; a thread that panicked while holding it left nothing half done here.

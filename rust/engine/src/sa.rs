@@ -77,6 +77,9 @@ impl SaCommon {
         if !config.selectors.is_whole() {
             return Err(EngineError::Selector);
         }
+        if let (Some(algorithm), false) = (config.suite.insecure(), config.allow_insecure) {
+            return Err(EngineError::Insecure(algorithm));
+        }
         Ok(Self {
             spi: config.spi,
             peer_spi: config.peer_spi,

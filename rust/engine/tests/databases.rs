@@ -142,8 +142,8 @@ fn what_cannot_be_is_refused() {
     assert_eq!(refused(add(outbound(255))), EngineError::Spi(255));
     assert_eq!(
         refused(add(SaConfig {
-            keys: keys(Suite::ChaCha20Poly1305, 1),
-            suite: Suite::ALL[0],
+            keys: keys(Suite::chacha20_poly1305(), 1),
+            suite: Suite::aes_gcm_16(AesKeyBits::Bits128),
             ..sa()
         })),
         EngineError::Key

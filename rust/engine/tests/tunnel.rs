@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 #[test]
 fn each_suite_carries_both_ip_versions() {
-    for suite in Suite::ALL {
+    for suite in Suite::all() {
         for esn in [false, true] {
             let mut pair = Pair::with(suite, |sa| sa.esn = esn);
             for ipv6 in [false, true] {
@@ -29,7 +29,11 @@ fn each_suite_carries_both_ip_versions() {
 
 #[test]
 fn nothing_of_the_inner_packet_shows() {
-    for suite in Suite::ALL {
+    let encrypts = |suite: &Suite| {
+        let is_gmac = matches!(suite, Suite::Combined(Combined::AesGmac(_)));
+        suite.encryption_key_octets() > 0 && !is_gmac
+    };
+    for suite in Suite::all().into_iter().filter(encrypts) {
         let frame = udp(1, 2, 53, b"attack at dawn, attack at dawn");
         let packets = Pair::new(suite).seal(&frame);
         let shows = |piece: &[u8]| {
@@ -176,12 +180,16 @@ fn encapsulated_and_raw_packets_are_both_accepted() {
     }
 }
 
+fn suite_with_integrity() -> impl Strategy<Value = Suite> {
+    prop::sample::select(Suite::all()).prop_filter("no integrity", |suite| suite.has_integrity())
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
     fn a_damaged_packet_loses_only_itself(
-        suite in prop::sample::select(&Suite::ALL[..]),
+        suite in suite_with_integrity(),
         which in 0usize..20,
         at: prop::sample::Index,
         bit in 0u8..8,
@@ -200,7 +208,7 @@ proptest! {
     #[test]
     fn any_octets_can_be_opened(
         mut octets in prop::collection::vec(any::<u8>(), 0..200),
-        suite in prop::sample::select(&Suite::ALL[..]),
+        suite in suite_with_integrity(),
         known: bool,
     ) {
         let mut pair = Pair::new(suite);

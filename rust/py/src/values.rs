@@ -3,9 +3,9 @@
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
 use perilune_engine::{
-    Action, AesKeyBits, Change, Direction, Duration, Encapsulation, Instant, Integrity, Keys,
-    Lifetimes, Limits, Path, PolicyConfig, PolicyId, Ports, SaConfig, SaId, SaStats, SelectorPair,
-    Suite, TrafficSelector,
+    Action, AhIntegrity, Change, Direction, Duration, Encapsulation, Instant, Keys, Lifetimes,
+    Limits, Path, PolicyConfig, PolicyId, Ports, Protocol, SaConfig, SaId, SaStats, SelectorPair,
+    Suite, SuiteError, TrafficSelector,
 };
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
@@ -24,6 +24,10 @@ type LimitValues = (Option<u64>, Option<u64>, Option<u64>);
 
 #[derive(FromPyObject)]
 #[pyo3(from_item_all)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "plain values of Python, which parsing gives a meaning"
+)]
 struct SaValues {
     spi: u32,
     peer_spi: u32,
@@ -40,6 +44,7 @@ struct SaValues {
     integrity: u16,
     encryption_key: PyBackedBytes,
     integrity_key: PyBackedBytes,
+    allow_insecure: bool,
     esn: bool,
     replay_window: u32,
     local: Vec<SelectorValues>,
@@ -221,6 +226,7 @@ fn remove_policy(policy: PolicyId, sas: &[SaStats], changes: &mut Vec<Change>) {
 }
 
 fn sa_config(values: &SaValues) -> PyResult<SaConfig> {
+    let protocol = processing::protocol(values.protocol)?;
     Ok(SaConfig {
         spi: values.spi,
         direction: direction(values.inbound),
@@ -228,11 +234,12 @@ fn sa_config(values: &SaValues) -> PyResult<SaConfig> {
         peer_spi: values.peer_spi,
         path: path(&values.path)?,
         encapsulation: encapsulation(values.udp),
-        protocol: processing::protocol(values.protocol)?,
+        protocol,
         processing: processing::processing(&values.processing)?,
         lookup: processing::lookup(&values.lookup)?,
         within: within(values.inbound, values.within.as_ref())?,
-        suite: suite(values.encryption, values.key_bits, values.integrity)?,
+        suite: suite(protocol, values).map_err(|error| local_error(error.to_string()))?,
+        allow_insecure: values.allow_insecure,
         keys: Keys::new(
             values.encryption_key.to_vec(),
             values.integrity_key.to_vec(),
@@ -246,6 +253,14 @@ fn sa_config(values: &SaValues) -> PyResult<SaConfig> {
         },
         ready_after: values.ready_after,
     })
+}
+
+/// AH has integrity only; what is said of its encryption counts for nothing.
+fn suite(protocol: Protocol, values: &SaValues) -> Result<Suite, SuiteError> {
+    match protocol {
+        Protocol::Ah => AhIntegrity::from_iana(values.integrity).map(Suite::Ah),
+        Protocol::Esp => Suite::from_iana(values.encryption, values.key_bits, values.integrity),
+    }
 }
 
 fn within(inbound: bool, values: Option<&(u32, PathValues)>) -> PyResult<Option<SaId>> {
@@ -293,30 +308,4 @@ fn selector(values: &SelectorValues) -> PyResult<TrafficSelector> {
     Ports::from_range(*first_port, *last_port)
         .and_then(|ports| TrafficSelector::new(addresses, *protocol, ports))
         .map_err(|error| from_engine(&error))
-}
-
-/// Algorithms by their numbers in IANA's registry of IKE version 2.
-fn suite(encryption: u16, key_bits: u16, integrity: u16) -> PyResult<Suite> {
-    const ENCR_AES_CBC: u16 = 12;
-    const ENCR_AES_GCM_16: u16 = 20;
-    const ENCR_CHACHA20_POLY1305: u16 = 28;
-    let unknown = || {
-        local_error(format!(
-            "no suite of encryption {encryption}, {key_bits} bits, integrity {integrity}"
-        ))
-    };
-    let bits = match key_bits {
-        128 => AesKeyBits::Bits128,
-        192 => AesKeyBits::Bits192,
-        256 => AesKeyBits::Bits256,
-        _ => return Err(unknown()),
-    };
-    match (encryption, integrity) {
-        (ENCR_AES_GCM_16, 0) => Ok(Suite::AesGcm16(bits)),
-        (ENCR_CHACHA20_POLY1305, 0) if bits == AesKeyBits::Bits256 => Ok(Suite::ChaCha20Poly1305),
-        (ENCR_AES_CBC, 12) => Ok(Suite::AesCbc(bits, Integrity::HmacSha2_256_128)),
-        (ENCR_AES_CBC, 13) => Ok(Suite::AesCbc(bits, Integrity::HmacSha2_384_192)),
-        (ENCR_AES_CBC, 14) => Ok(Suite::AesCbc(bits, Integrity::HmacSha2_512_256)),
-        _ => Err(unknown()),
-    }
 }

@@ -50,7 +50,7 @@ fn dummies_vanish_without_blame() {
 }
 
 const NOW: Instant = Instant(7);
-const SUITE: Suite = Suite::ChaCha20Poly1305;
+const SUITE: Suite = Suite::chacha20_poly1305();
 
 fn keys() -> Keys {
     Keys::new(vec![1; 36], vec![])
@@ -136,6 +136,7 @@ fn engine() -> Engine {
         lookup: Lookup::Spi,
         within: None,
         suite: SUITE,
+        allow_insecure: false,
         keys: keys(),
         esn: false,
         replay_window: 32,

@@ -26,6 +26,9 @@ pub(super) const LAYOUT: Layout = Layout {
     icv: ICV,
 };
 
+/// The same without an IV in the packet (RFC 8750).
+pub(super) const IMPLICIT_LAYOUT: Layout = Layout { iv: 0, ..LAYOUT };
+
 pub(crate) struct Aead {
     key: LessSafeKey,
     salt: Zeroizing<[u8; SALT]>,
@@ -73,6 +76,31 @@ impl Aead {
         self.open_text(self.nonce(*iv), aad.get(), text_and_icv)
     }
 
+    /// Seal a packet that carries no IV: both ends take the sequence number for it (RFC 8750,
+    /// section 4).
+    pub(super) fn seal_implicit(&self, packet: &mut [u8], sequence: Sequence) -> Option<()> {
+        let (header, rest) = packet.split_first_chunk_mut::<HEADER_OCTETS>()?;
+        let (text, icv) = rest.split_last_chunk_mut::<ICV>()?;
+        let aad = AadOctets::new(*header, sequence);
+        self.seal_text(
+            self.nonce(sequence.number.to_be_bytes()),
+            aad.get(),
+            text,
+            icv,
+        )
+    }
+
+    /// Open a packet that carries no IV.
+    pub(super) fn open_implicit(&self, packet: &mut [u8], sequence: Sequence) -> Option<()> {
+        let (header, text_and_icv) = packet.split_first_chunk_mut::<HEADER_OCTETS>()?;
+        let aad = AadOctets::new(*header, sequence);
+        self.open_text(
+            self.nonce(sequence.number.to_be_bytes()),
+            aad.get(),
+            text_and_icv,
+        )
+    }
+
     #[inline]
     pub(super) fn seal_text(
         &self,
@@ -113,11 +141,11 @@ impl Aead {
 }
 
 /// Additional authenticated data (RFC 4106, section 5): 8 octets, or 12 with ESN.
-struct AadOctets([u8; 12], usize);
+pub(super) struct AadOctets([u8; 12], usize);
 
 impl AadOctets {
     #[inline]
-    fn new(header: [u8; HEADER_OCTETS], sequence: Sequence) -> Self {
+    pub(super) fn new(header: [u8; HEADER_OCTETS], sequence: Sequence) -> Self {
         let [s0, s1, s2, s3, l0, l1, l2, l3] = header;
         if !sequence.esn {
             return Self([s0, s1, s2, s3, l0, l1, l2, l3, 0, 0, 0, 0], 8);
@@ -127,7 +155,7 @@ impl AadOctets {
     }
 
     #[inline]
-    fn get(&self) -> &[u8] {
+    pub(super) fn get(&self) -> &[u8] {
         self.0.get(..self.1).unwrap_or(&self.0)
     }
 }

@@ -1,24 +1,53 @@
 //! What encryption and integrity algorithms do to a whole ESP packet.
 
 mod aead;
+mod aes_cbc;
+mod aes_ctr;
+#[cfg_attr(not(test), expect(dead_code, reason = "AH itself comes next"))]
+pub(crate) mod ah;
+mod block_mac;
+mod blocks;
+mod cbc;
 mod cbc_hmac;
+mod ccm;
+mod combined;
+mod gcm;
+mod mac;
+mod separate;
+mod triple_idea;
 #[cfg(test)]
 mod vectors;
 
 use std::ops::Range;
 
 use aead::Aead;
+use aes_ctr::AesCtr;
 use cbc_hmac::CbcHmac;
+use combined::CombinedMode;
+use mac::Mac;
 use perilune_wire::esp::{HEADER_OCTETS, TRAILER_OCTETS};
+use separate::{PacketCipher, Separate};
 
 use crate::drop_reason::DropReason;
 use crate::error::EngineError;
-use crate::suite::{Keys, Suite};
+use crate::suite::{Cbc, Cipher, Combined, IcvOctets, Integrity, Keys, Suite};
 
 /// The algorithms of one SA with their keys, schedules prepared.
 pub(crate) enum Transform {
     Aead(Aead),
+    AeadImplicit(Aead),
     CbcHmac(Box<CbcHmac>),
+    /// Everything that is not built for speed.
+    Other(Box<dyn PacketTransform>),
+}
+
+/// What a transform does to packets; see the methods of [`Transform`], which share the names.
+pub(crate) trait PacketTransform: Send + Sync {
+    fn layout(&self) -> Layout;
+
+    fn seal(&self, packet: &mut [u8], sequence: Sequence) -> Option<()>;
+
+    fn open(&self, packet: &mut [u8], sequence: Sequence) -> Option<()>;
 }
 
 /// A packet's sequence number, and whether its high half is part of what the ICV protects.
@@ -26,6 +55,25 @@ pub(crate) enum Transform {
 pub(crate) struct Sequence {
     pub(crate) number: u64,
     pub(crate) esn: bool,
+}
+
+/// What the ICV protects behind the packet though it is not sent: with extended sequence numbers
+/// their high half (RFC 4302, section 2.5.1; RFC 4303, section 2.2.1), otherwise nothing.
+pub(crate) struct Implied([u8; 4], usize);
+
+impl Sequence {
+    #[inline]
+    pub(crate) fn implied(self) -> Implied {
+        let [h0, h1, h2, h3, ..] = self.number.to_be_bytes();
+        Implied([h0, h1, h2, h3], if self.esn { 4 } else { 0 })
+    }
+}
+
+impl Implied {
+    #[inline]
+    pub(crate) fn get(&self) -> &[u8] {
+        self.0.get(..self.1).unwrap_or(&self.0)
+    }
 }
 
 /// Sizes of the parts of an ESP packet, in octets.
@@ -80,14 +128,53 @@ impl Transform {
             return Err(EngineError::Key);
         }
         match suite {
-            Suite::AesCbc(_, integrity) => Ok(Self::CbcHmac(Box::new(CbcHmac::new(
-                &keys.encryption,
-                integrity,
-                &keys.integrity,
-            )?))),
-            Suite::AesGcm16(bits) => Ok(Self::Aead(Aead::aes_gcm(bits, &keys.encryption)?)),
-            Suite::ChaCha20Poly1305 => Ok(Self::Aead(Aead::chacha20_poly1305(&keys.encryption)?)),
+            Suite::Ah(_) => Err(EngineError::SuiteForAh),
+            Suite::Combined(combined) => Self::combined(combined, &keys.encryption),
+            Suite::EncryptionOnly(cipher) => {
+                let cipher = cbc::new(cipher, &keys.encryption)?;
+                Ok(Self::other(Separate::new(Some(cipher), None)))
+            }
+            Suite::IntegrityOnly(integrity) => {
+                let mac = Mac::new(integrity, &keys.integrity)?;
+                Ok(Self::other(Separate::new(None, Some(mac))))
+            }
+            Suite::Separate(cipher, integrity) => Self::separate(cipher, integrity, keys),
         }
+    }
+
+    fn combined(combined: Combined, key: &[u8]) -> Result<Self, EngineError> {
+        Ok(match combined {
+            Combined::AesCcm(bits, icv) => {
+                Self::other(CombinedMode::aes_ccm(bits, icv, false, key)?)
+            }
+            Combined::AesCcm8Iiv(bits) => {
+                Self::other(CombinedMode::aes_ccm(bits, IcvOctets::Eight, true, key)?)
+            }
+            Combined::AesGcm(bits, IcvOctets::Sixteen) => Self::Aead(Aead::aes_gcm(bits, key)?),
+            Combined::AesGcm(_, icv) => Self::other(CombinedMode::aes_gcm(icv, key)?),
+            Combined::AesGcm16Iiv(bits) => Self::AeadImplicit(Aead::aes_gcm(bits, key)?),
+            Combined::AesGmac(_) => Self::other(CombinedMode::aes_gmac(key)?),
+            Combined::ChaCha20Poly1305 => Self::Aead(Aead::chacha20_poly1305(key)?),
+            Combined::ChaCha20Poly1305Iiv => Self::AeadImplicit(Aead::chacha20_poly1305(key)?),
+        })
+    }
+
+    fn separate(cipher: Cipher, integrity: Integrity, keys: &Keys) -> Result<Self, EngineError> {
+        let mac = Mac::new(integrity, &keys.integrity)?;
+        let key = &keys.encryption;
+        if let (Cipher::Cbc(Cbc::Aes(_)), Some(hmac)) = (cipher, mac.as_hmac()) {
+            let transform = CbcHmac::new(key, hmac.clone(), integrity.icv_octets())?;
+            return Ok(Self::CbcHmac(Box::new(transform)));
+        }
+        let cipher: Box<dyn PacketCipher> = match cipher {
+            Cipher::AesCtr(_) => Box::new(AesCtr::new(key)?),
+            Cipher::Cbc(cipher) => cbc::new(cipher, key)?,
+        };
+        Ok(Self::other(Separate::new(Some(cipher), Some(mac))))
+    }
+
+    fn other(transform: impl PacketTransform + 'static) -> Self {
+        Self::Other(Box::new(transform))
     }
 
     /// Sizes of the parts of its packets.
@@ -95,7 +182,9 @@ impl Transform {
     pub(crate) fn layout(&self) -> Layout {
         match self {
             Self::Aead(_) => aead::LAYOUT,
+            Self::AeadImplicit(_) => aead::IMPLICIT_LAYOUT,
             Self::CbcHmac(transform) => transform.layout(),
+            Self::Other(transform) => transform.layout(),
         }
     }
 
@@ -108,7 +197,9 @@ impl Transform {
     pub(crate) fn seal(&self, packet: &mut [u8], sequence: Sequence) -> Option<()> {
         match self {
             Self::Aead(transform) => transform.seal(packet, sequence),
+            Self::AeadImplicit(transform) => transform.seal_implicit(packet, sequence),
             Self::CbcHmac(transform) => transform.seal(packet, sequence),
+            Self::Other(transform) => transform.seal(packet, sequence),
         }
     }
 
@@ -128,7 +219,9 @@ impl Transform {
             .ok_or(DropReason::EspMalformed)?;
         match self {
             Self::Aead(transform) => transform.open(packet, sequence),
+            Self::AeadImplicit(transform) => transform.open_implicit(packet, sequence),
             Self::CbcHmac(transform) => transform.open(packet, sequence),
+            Self::Other(transform) => transform.open(packet, sequence),
         }
         .ok_or(DropReason::IntegrityFailed)?;
         Ok(encrypted)

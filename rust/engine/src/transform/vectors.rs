@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use serde_json::Value;
 
 use super::aead::Aead;
-use super::cbc_hmac::CbcHmac;
+use super::aes_cbc::AesCbc;
+use super::mac::Mac;
 use super::*;
-use crate::suite::{AesKeyBits, Integrity};
+use crate::suite::AesKeyBits;
 
 /// A file of the repository, or of the collection beside it; `None` when that is not there.
 fn load(path: &str) -> Option<Value> {
@@ -36,7 +37,7 @@ fn packets() -> Value {
 fn packet_of_rfc_7634_opens_to_its_source_packet() {
     let vector = &packets()["chacha20_poly1305"];
     let transform = Transform::new(
-        Suite::ChaCha20Poly1305,
+        Suite::chacha20_poly1305(),
         &Keys::new(hex(&vector["keymat"]), vec![]),
     )
     .unwrap();
@@ -74,7 +75,7 @@ fn packet_of_rfc_7634_comes_out_of_sealing_its_plaintext() {
 #[test]
 fn packet_of_rfc_3602_decrypts_to_its_original() {
     let vector = &packets()["aes_128_cbc_without_icv"];
-    let key = CbcHmac::new(&hex(&vector["key"]), Integrity::HmacSha2_256_128, &[0; 32]).unwrap();
+    let key = AesCbc::new(&hex(&vector["key"])).unwrap();
     let packet = hex(&vector["esp"]);
     let (iv, encrypted) = packet[8..].split_first_chunk::<16>().unwrap();
     let mut text = encrypted.to_vec();
@@ -102,17 +103,9 @@ fn icvs_are_those_of_rfc_4868() {
             if vector[name].is_null() || key.len() != key_octets {
                 continue;
             }
-            let transform = CbcHmac::new(&[0; 16], integrity, &key).unwrap();
-            let tag = transform.tag(
-                &hex(&vector["data"]),
-                Sequence {
-                    number: 0,
-                    esn: false,
-                },
-            );
-            let icv = hex(&vector[name]);
-            assert_eq!(icv.len(), transform.layout().icv);
-            assert_eq!(&tag.as_ref()[..icv.len()], icv, "{}", vector["id"]);
+            let mac = Mac::new(integrity, &key).unwrap();
+            let icv = mac.icv([hex(&vector["data"]).as_slice()]);
+            assert_eq!(icv.get(), hex(&vector[name]), "{}", vector["id"]);
             checked += 1;
         }
     }
@@ -175,8 +168,7 @@ fn nist_cbc_vectors() {
         return;
     };
     for vector in list(&file["vectors"]) {
-        let key =
-            CbcHmac::new(&hex(&vector["KEY"]), Integrity::HmacSha2_256_128, &[0; 32]).unwrap();
+        let key = AesCbc::new(&hex(&vector["KEY"])).unwrap();
         let iv: [u8; 16] = hex(&vector["IV"]).try_into().unwrap();
         let mut text = hex(&vector["CIPHERTEXT"]);
         key.decrypt_text(iv, &mut text).unwrap();
@@ -196,12 +188,7 @@ fn captured_cbc_tunnel_decrypts() {
     };
     let keys = load("../shared/vectors/pcap_esp/keys.json").unwrap();
     let entry = &keys["captures"]["08-sunrise-sunset-aes.pcap"][0];
-    let key = CbcHmac::new(
-        &hex(&entry["enc_key"]),
-        Integrity::HmacSha2_256_128,
-        &[0; 32],
-    )
-    .unwrap();
+    let key = AesCbc::new(&hex(&entry["enc_key"])).unwrap();
     let spi = hex(&entry["spi"]);
     let mut checked = 0;
     for at in 0..capture.len() - 24 {
@@ -233,15 +220,18 @@ fn captured_cbc_tunnel_decrypts() {
 
 #[test]
 fn each_suite_seals_and_opens_and_protects_every_octet() {
-    for suite in Suite::ALL {
+    for suite in Suite::all()
+        .into_iter()
+        .filter(|suite| suite.has_integrity())
+    {
         for esn in [false, true] {
             let keys = Keys::new(
-                vec![7; suite.encryption_key_octets()],
-                vec![8; suite.integrity_key_octets()],
+                (0..).take(suite.encryption_key_octets()).collect(),
+                (7..).take(suite.integrity_key_octets()).collect(),
             );
             let transform = Transform::new(suite, &keys).unwrap();
             let sequence = Sequence {
-                number: 0x1_0000_0005,
+                number: if esn { 0x1_0000_0005 } else { 5 },
                 esn,
             };
             let layout = transform.layout();
@@ -257,11 +247,8 @@ fn each_suite_seals_and_opens_and_protects_every_octet() {
                 );
             }
             let other = Sequence { number: 5, esn };
-            assert_eq!(
-                transform.open(&mut packet.clone(), other).is_err(),
-                esn,
-                "{suite:?}: high half"
-            );
+            let opened = transform.open(&mut packet.clone(), other);
+            assert_eq!(opened.is_err(), esn, "{suite:?}: high half");
             let plain = transform.open(&mut packet, sequence).unwrap();
             assert_eq!(packet[plain], vec![0x33; layout.padded(50)]);
         }
@@ -273,7 +260,7 @@ fn each_suite_seals_and_opens_and_protects_every_octet() {
 //# The IV MUST be chosen at random, and MUST be unpredictable.
 #[test]
 fn cbc_ivs_differ_from_their_counter_and_each_other() {
-    let suite = Suite::AesCbc(AesKeyBits::Bits256, Integrity::HmacSha2_512_256);
+    let suite = Suite::aes_cbc(AesKeyBits::Bits256, Integrity::HmacSha2_512_256);
     let transform = Transform::new(suite, &Keys::new(vec![7; 32], vec![8; 64])).unwrap();
     let mut ivs: Vec<[u8; 16]> = (0..500)
         .map(|number| {
