@@ -100,10 +100,7 @@ fn engine(suite: Suite, direction: Direction) -> Engine {
     let engine = Engine::new();
     let all = "0.0.0.0".parse().unwrap()..="255.255.255.255".parse().unwrap();
     let all = vec![TrafficSelector::new(all, 0, Ports::Any).unwrap()];
-    let selectors = SelectorPair {
-        local: all.clone(),
-        remote: all,
-    };
+    let selectors = SelectorPair::new(all.clone(), all);
     let id = PolicyId(1);
     let policy = PolicyConfig {
         id,

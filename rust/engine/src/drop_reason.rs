@@ -95,6 +95,11 @@ impl DropCounters {
         }
     }
 
+    pub(crate) fn count(&self, reason: DropReason) -> u64 {
+        let counter = self.0.get(reason as usize);
+        counter.map_or(0, |counter| counter.load(Ordering::Relaxed))
+    }
+
     pub(crate) fn read(&self) -> Vec<(DropReason, u64)> {
         let values = self.0.iter().map(|counter| counter.load(Ordering::Relaxed));
         DropReason::ALL.iter().copied().zip(values).collect()

@@ -147,9 +147,10 @@ impl Engine {
         let tables = self.tables.load();
         let mut sas: Vec<_> = tables.inbound.iter().map(|entry| entry.stats()).collect();
         sas.sort_by_key(|sa| sa.spi);
-        let outbound = tables.spd.entries().flat_map(|entry| &entry.sas);
+        let entries = tables.spd.entries();
+        let outbound = entries.iter().flat_map(|entry| &entry.sas);
         sas.extend(outbound.map(|entry| entry.stats()));
-        let policies = tables.spd.entries().map(|entry| PolicyStats {
+        let policies = entries.iter().map(|entry| PolicyStats {
             id: entry.config.id,
             action: entry.config.action,
             packets: entry.counters.packets(),
@@ -162,6 +163,11 @@ impl Engine {
             drops: self.drops.read(),
             events_lost: self.events.lost(),
         }
+    }
+
+    /// How many packets were dropped for a reason.
+    pub fn drops(&self, reason: DropReason) -> u64 {
+        self.drops.count(reason)
     }
 
     /// Account for one packet of an SA.

@@ -8,6 +8,9 @@ pub enum EngineError {
     /// An SA of this name exists already.
     #[error("SA {0:?} exists already")]
     DuplicateSa(SaId),
+    /// No number is left for another policy.
+    #[error("there are 2^32 policies already")]
+    Full,
     /// An algorithm for old peers only, in an SA that does not say that it may have one.
     #[error("{0} is insecure and needs allow_insecure")]
     Insecure(&'static str),

@@ -17,7 +17,7 @@ pub(crate) struct Epoch {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Verdict {
     /// Place in the SPD; `None` when no entry matches.
-    pub(crate) policy: Option<usize>,
+    pub(crate) policy: Option<u32>,
     /// Place among the SAs of the entry; `None` when none fits.
     pub(crate) sa: Option<usize>,
 }

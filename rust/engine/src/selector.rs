@@ -6,6 +6,8 @@ use std::ops::RangeInclusive;
 use perilune_wire::flow::FlowKey;
 
 use crate::EngineError;
+use crate::conditions::{Conditions, Masked};
+use crate::prefix::covering;
 
 /// One side's ports, in a selector.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,61 +84,97 @@ impl TrafficSelector {
     /// Whether a packet's source is within.
     #[inline]
     pub fn contains_source(&self, flow: &FlowKey) -> bool {
-        self.contains(flow, flow.source_bits(), flow.ports().map(|ports| ports.0))
+        let port = flow.ports().map(|ports| ports.0);
+        self.contains(flow, flow.source_bits())
+            && (flow.lacks_source_port() || self.ports.contains(port))
     }
 
     /// Whether a packet's destination is within.
+    ///
+    /// A message type is its sender's and tested against the sender's selector alone
+    /// (RFC 4301, section 4.4.1.3): what one may send, the other need not.
     #[inline]
     pub fn contains_destination(&self, flow: &FlowKey) -> bool {
-        self.contains(
-            flow,
-            flow.destination_bits(),
-            flow.ports().map(|ports| ports.1),
-        )
+        let port = flow.ports().map(|ports| ports.1);
+        self.contains(flow, flow.destination_bits())
+            && (flow.lacks_destination_port() || self.ports.contains(port))
     }
 
     #[inline]
-    fn contains(&self, flow: &FlowKey, address: u128, port: Option<u16>) -> bool {
+    fn contains(&self, flow: &FlowKey, address: u128) -> bool {
         self.ipv6 == flow.is_ipv6()
             && self.first <= address
             && address <= self.last
             && (self.protocol == 0 || self.protocol == flow.protocol())
-            && self.ports.contains(port)
+    }
+
+    pub(crate) fn is_ipv6(&self) -> bool {
+        self.ipv6
+    }
+
+    /// Zero is any.
+    pub(crate) fn protocol(&self) -> u8 {
+        self.protocol
+    }
+
+    /// One or two prefixes that hold all its addresses.
+    pub(crate) fn address_prefixes(&self) -> impl Iterator<Item = Masked<u128>> + use<> {
+        covering(self.first, self.last)
+    }
+
+    /// One or two prefixes that hold all its ports.
+    pub(crate) fn port_prefixes(&self) -> impl Iterator<Item = Masked<u16>> + use<> {
+        let (first, last) = match self.ports {
+            Ports::Range(first, last) => (first, last),
+            Ports::Any | Ports::Opaque => (0, u16::MAX),
+        };
+        covering(first.into(), last.into()).map(|prefix| Masked {
+            value: low_half(prefix.value),
+            mask: low_half(prefix.mask),
+        })
     }
 }
 
+/// The low 16 bits.
+fn low_half(bits: u128) -> u16 {
+    u16::try_from(bits & u128::from(u16::MAX)).unwrap_or(0)
+}
+
 /// Both sides of the traffic of an SPD entry or an SA, seen from this host.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct SelectorPair {
     /// What our side may be; one of these has to match.
     pub local: Vec<TrafficSelector>,
     /// What the peer's side may be; one of these has to match.
     pub remote: Vec<TrafficSelector>,
+    /// What else has to hold.
+    pub conditions: Conditions,
 }
 
 impl SelectorPair {
+    /// These, without conditions.
+    pub fn new(local: Vec<TrafficSelector>, remote: Vec<TrafficSelector>) -> Self {
+        Self {
+            local,
+            remote,
+            conditions: Conditions::default(),
+        }
+    }
+
     /// Whether a packet that leaves is within: source local, destination remote.
     #[inline]
     pub fn contains_outbound(&self, flow: &FlowKey) -> bool {
-        self.local
-            .iter()
-            .any(|selector| selector.contains_source(flow))
-            && self
-                .remote
-                .iter()
-                .any(|selector| selector.contains_destination(flow))
+        let local = |selector: &TrafficSelector| selector.contains_source(flow);
+        let remote = |selector: &TrafficSelector| selector.contains_destination(flow);
+        self.local.iter().any(local)
+            && self.remote.iter().any(remote)
+            && self.conditions.hold_for(flow)
     }
 
     /// Whether a packet that arrives is within: source remote, destination local.
     #[inline]
     pub fn contains_inbound(&self, flow: &FlowKey) -> bool {
-        self.remote
-            .iter()
-            .any(|selector| selector.contains_source(flow))
-            && self
-                .local
-                .iter()
-                .any(|selector| selector.contains_destination(flow))
+        self.contains_outbound(&flow.reversed())
     }
 
     /// Whether both sides have at least one selector.
@@ -199,5 +237,32 @@ mod tests {
         assert!(Ports::from_range(23, 22).is_err());
         let backwards = "10.0.0.9".parse().unwrap()..="10.0.0.1".parse().unwrap();
         assert!(TrafficSelector::new(backwards, 0, Ports::Any).is_err());
+    }
+
+    // covers R4301-4.4.1.1-7
+    #[test]
+    fn what_may_be_sent_need_not_be_received() {
+        let icmp = |source: &str, destination: &str, message| {
+            let (source, destination) = (source.parse().unwrap(), destination.parse().unwrap());
+            FlowKey::new(source, destination, 1, Some((message, message))).unwrap()
+        };
+        let messages = |side, first, last| selector(side, side, 1, Ports::Range(first, last));
+        let traceroute = SelectorPair::new(
+            vec![messages("10.0.0.1", 0x1e00, 0x1eff)],
+            vec![selector("10.0.0.2", "10.0.0.2", 1, Ports::Opaque)],
+        );
+        let (sent, received) = (
+            icmp("10.0.0.1", "10.0.0.2", 0x1e07),
+            icmp("10.0.0.2", "10.0.0.1", 0x1e07),
+        );
+        assert!(traceroute.contains_outbound(&sent) && !traceroute.contains_inbound(&received));
+        let echo = SelectorPair::new(
+            vec![messages("10.0.0.1", 0x0800, 0x0800)],
+            vec![messages("10.0.0.2", 0x0000, 0x0000)],
+        );
+        assert!(echo.contains_outbound(&icmp("10.0.0.1", "10.0.0.2", 0x0800)));
+        assert!(!echo.contains_outbound(&icmp("10.0.0.1", "10.0.0.2", 0x0000)));
+        assert!(echo.contains_inbound(&icmp("10.0.0.2", "10.0.0.1", 0x0000)));
+        assert!(!echo.contains_inbound(&icmp("10.0.0.2", "10.0.0.1", 0x0800)));
     }
 }

@@ -6,8 +6,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use perilune_wire::flow::FlowKey;
 
-use crate::change::{PolicyConfig, PolicyId};
+use crate::change::{Direction, PolicyConfig, PolicyId};
+use crate::cow_map::CowMap;
 use crate::sa::{OutboundSa, SadEntry};
+use crate::slab::Slab;
+use crate::spd_index::{Rule, SpdIndex};
 
 /// One entry with its SAs and counters.
 #[derive(Clone)]
@@ -42,10 +45,6 @@ impl PolicyCounters {
 }
 
 impl SpdEntry {
-    fn order(&self) -> (u32, PolicyId) {
-        (self.config.priority, self.config.id)
-    }
-
     /// Choose the SA for a packet: of those whose selectors fit, the newest that is ready;
     /// when none is, the newest.
     pub(crate) fn pick(&self, flow: &FlowKey) -> Option<usize> {
@@ -70,121 +69,94 @@ impl SpdEntry {
     }
 }
 
-/// The entries in the order they are tried.
-#[derive(Clone, Default)]
+/// The entries in the order they are tried. A copy costs little and a change does too.
+#[derive(Clone)]
 pub(crate) struct Spd {
-    entries: Vec<Arc<SpdEntry>>,
+    entries: Slab<SpdEntry>,
+    places: CowMap<PolicyId, u32>,
+    outbound: SpdIndex,
+}
+
+impl Default for Spd {
+    fn default() -> Self {
+        Self {
+            entries: Slab::default(),
+            places: CowMap::default(),
+            outbound: SpdIndex::new(Direction::Outbound),
+        }
+    }
 }
 
 impl Spd {
-    /// Index of the first entry that matches a packet that leaves.
-    pub(crate) fn lookup(&self, flow: &FlowKey) -> Option<usize> {
-        self.entries
-            .iter()
-            .position(|entry| entry.config.selectors.contains_outbound(flow))
+    /// Place of the first entry that matches a packet that leaves.
+    #[inline]
+    pub(crate) fn lookup(&self, flow: &FlowKey) -> Option<u32> {
+        Some(self.outbound.find(flow, |_| true)?.place)
     }
 
     #[inline]
-    pub(crate) fn entry(&self, index: usize) -> Option<&SpdEntry> {
-        self.entries.get(index).map(AsRef::as_ref)
+    pub(crate) fn entry(&self, place: u32) -> Option<&SpdEntry> {
+        self.entries.get(place).map(AsRef::as_ref)
     }
 
-    pub(crate) fn entries(&self) -> impl Iterator<Item = &SpdEntry> {
-        self.entries.iter().map(AsRef::as_ref)
+    /// Every entry, in the order they are tried.
+    pub(crate) fn entries(&self) -> Vec<&SpdEntry> {
+        let mut entries: Vec<_> = self.entries.iter().map(AsRef::as_ref).collect();
+        entries.sort_by_key(|entry| order(&entry.config));
+        entries
     }
 
     /// Add an entry, or replace the one of its name, whose SAs and counters stay.
-    pub(crate) fn put(&mut self, config: PolicyConfig) {
+    ///
+    /// Returns:
+    /// Whether there was room for it.
+    pub(crate) fn put(&mut self, config: PolicyConfig) -> bool {
         let config = Arc::new(config);
-        let (counters, sas) = match self.remove(config.id) {
-            Some(old) => (Arc::clone(&old.counters), old.sas.clone()),
-            None => Default::default(),
+        let known = self.places.get(&config.id).copied();
+        let place = match known.and_then(|place| self.entries.get_mut(place)) {
+            Some(entry) => {
+                let entry = Arc::make_mut(entry);
+                let old = std::mem::replace(&mut entry.config, Arc::clone(&config));
+                self.outbound.remove(order(&old), &old.selectors);
+                known
+            }
+            None => self.entries.insert(SpdEntry {
+                config: Arc::clone(&config),
+                counters: Arc::default(),
+                sas: Vec::new(),
+            }),
         };
-        let entry = SpdEntry {
-            config,
-            counters,
-            sas,
+        let Some(place) = place else {
+            return false;
         };
-        let place = self
-            .entries
-            .partition_point(|other| other.order() < entry.order());
-        self.entries.insert(place, Arc::new(entry));
+        if known.is_none() {
+            self.places.insert(config.id, place);
+        }
+        let rule = Rule::new(order(&config), place, &config.selectors);
+        self.outbound.insert(&rule, &config.selectors);
+        true
     }
 
     /// Take an entry out.
     pub(crate) fn remove(&mut self, id: PolicyId) -> Option<Arc<SpdEntry>> {
-        let place = self
-            .entries
-            .iter()
-            .position(|entry| entry.config.id == id)?;
-        Some(self.entries.remove(place))
+        let place = self.places.remove(&id)?;
+        let entry = self.entries.remove(place)?;
+        let config = &entry.config;
+        self.outbound.remove(order(config), &config.selectors);
+        Some(entry)
     }
 
     /// An entry to be changed; readers of older tables keep what they have.
     pub(crate) fn entry_mut(&mut self, id: PolicyId) -> Option<&mut SpdEntry> {
-        self.entries
-            .iter_mut()
-            .find(|entry| entry.config.id == id)
-            .map(Arc::make_mut)
+        let place = *self.places.get(&id)?;
+        self.entries.get_mut(place).map(Arc::make_mut)
     }
+}
+
+/// Lower ones are tried first.
+fn order(config: &PolicyConfig) -> u64 {
+    (u64::from(config.priority) << 32) | u64::from(config.id.0)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::change::Action;
-    use crate::selector::{Ports, SelectorPair, TrafficSelector};
-    use proptest::prelude::*;
-    use std::net::{IpAddr, Ipv4Addr};
-
-    fn address(last: u8) -> IpAddr {
-        Ipv4Addr::new(10, 0, 0, last).into()
-    }
-
-    prop_compose! {
-        fn selectors()(a in 0u8..16, b in 0u8..16, protocol in 0u8..3, port in 0u16..8, span in 0u16..8, any: bool)
-            -> TrafficSelector
-        {
-            let ports = if any { Ports::Any } else { Ports::Range(port, port + span) };
-            TrafficSelector::new(address(a.min(b))..=address(a.max(b)), protocol, ports).unwrap()
-        }
-    }
-
-    prop_compose! {
-        fn policies()(
-            id in 0u32..20,
-            priority in 0u32..4,
-            local in prop::collection::vec(selectors(), 1..3),
-            remote in prop::collection::vec(selectors(), 1..3),
-        ) -> PolicyConfig {
-            let selectors = SelectorPair { local, remote };
-            PolicyConfig { id: PolicyId(id), priority, action: Action::Protect, selectors, hold: false }
-        }
-    }
-
-    prop_compose! {
-        fn flows()(s in 0u8..16, d in 0u8..16, protocol in 1u8..3, ports in any::<Option<(u8, u8)>>()) -> FlowKey {
-            let ports = ports.map(|(s, d)| (u16::from(s & 15), u16::from(d & 15)));
-            FlowKey::new(address(s), address(d), protocol, ports).unwrap()
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn lookup_is_a_linear_scan(configs in prop::collection::vec(policies(), 0..25), flows in prop::collection::vec(flows(), 20)) {
-            let mut spd = Spd::default();
-            let mut plain: Vec<PolicyConfig> = Vec::new();
-            for config in configs {
-                plain.retain(|other| other.id != config.id);
-                plain.push(config.clone());
-                spd.put(config);
-            }
-            plain.sort_by_key(|config| (config.priority, config.id));
-            for flow in flows {
-                let expected = plain.iter().find(|config| config.selectors.contains_outbound(&flow));
-                let found = spd.lookup(&flow).and_then(|index| spd.entry(index));
-                prop_assert_eq!(found.map(|entry| entry.config.id), expected.map(|config| config.id));
-            }
-        }
-    }
-}
+mod tests;

@@ -80,7 +80,9 @@ impl Tables {
         if !config.selectors.is_whole() {
             return Err(EngineError::Selector);
         }
-        self.spd.put(config.clone());
+        if !self.spd.put(config.clone()) {
+            return Err(EngineError::Full);
+        }
         effects.removed_policies.remove(&config.id);
         Ok(())
     }

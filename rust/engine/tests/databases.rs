@@ -155,10 +155,7 @@ fn what_cannot_be_is_refused() {
         })),
         EngineError::ReplayWindow(31)
     );
-    let nothing = SelectorPair {
-        local: vec![],
-        remote: vec![],
-    };
+    let nothing = SelectorPair::default();
     assert_eq!(
         refused(add(SaConfig {
             selectors: nothing,

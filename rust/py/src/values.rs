@@ -296,10 +296,7 @@ fn limits((octets, packets, ns): LimitValues) -> Limits {
 
 fn selector_pair(local: &[SelectorValues], remote: &[SelectorValues]) -> PyResult<SelectorPair> {
     let all = |values: &[SelectorValues]| values.iter().map(selector).collect::<PyResult<Vec<_>>>();
-    Ok(SelectorPair {
-        local: all(local)?,
-        remote: all(remote)?,
-    })
+    Ok(SelectorPair::new(all(local)?, all(remote)?))
 }
 
 fn selector(values: &SelectorValues) -> PyResult<TrafficSelector> {

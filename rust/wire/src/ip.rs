@@ -121,7 +121,7 @@ fn parse_v4(octets: &[u8]) -> Option<IpPacket> {
         u128::from(addresses & 0xffff_ffff),
     );
     Some(IpPacket {
-        flow: FlowKey::from_bits(source, destination, false, protocol, ports),
+        flow: FlowKey::from_bits(source, destination, false, protocol, ports).with_class(tos, 0),
         transport,
         total,
         traffic_class: tos,
@@ -151,12 +151,14 @@ fn parse_v6(octets: &[u8]) -> Option<IpPacket> {
         u128::from_be_bytes(*source),
         u128::from_be_bytes(*destination.first_chunk()?),
     );
+    let (traffic_class, flow_label) = ((v0 << 4) | (v1 >> 4), word & 0xf_ffff);
     Some(IpPacket {
-        flow: FlowKey::from_bits(source, destination, true, chain.protocol, ports),
+        flow: FlowKey::from_bits(source, destination, true, chain.protocol, ports)
+            .with_class(traffic_class, flow_label),
         transport,
         total,
-        traffic_class: (v0 << 4) | (v1 >> 4),
-        flow_label: word & 0xf_ffff,
+        traffic_class,
+        flow_label,
         is_fragment: chain.is_fragment(),
         is_plain: transport == IPV6_OCTETS,
     })

@@ -108,10 +108,7 @@ fn engine() -> Engine {
         range("0.0.0.0", "255.255.255.255"),
         range("::", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"),
     ];
-    let selectors = SelectorPair {
-        local: all.clone(),
-        remote: all,
-    };
+    let selectors = SelectorPair::new(all.clone(), all);
     let (id, action) = (PolicyId(1), Action::Protect);
     let policy = PolicyConfig {
         id,

@@ -11,10 +11,7 @@ const POLICY: PolicyId = PolicyId(1);
 fn everything() -> SelectorPair {
     let all = "0.0.0.0".parse().unwrap()..="255.255.255.255".parse().unwrap();
     let all = vec![TrafficSelector::new(all, 0, Ports::Any).unwrap()];
-    SelectorPair {
-        local: all.clone(),
-        remote: all,
-    }
+    SelectorPair::new(all.clone(), all)
 }
 
 fn add_sa(engine: &Engine) {

@@ -55,10 +55,7 @@ pub(crate) fn nets(local: u8, remote: u8) -> SelectorPair {
             ),
         ]
     };
-    SelectorPair {
-        local: side(local),
-        remote: side(remote),
-    }
+    SelectorPair::new(side(local), side(remote))
 }
 
 pub(crate) fn keys(suite: Suite, seed: u8) -> Keys {

@@ -1,0 +1,60 @@
+//! Selectors as the search for an entry wants them: those of the usual entry, one for each side,
+//! lie together in memory.
+
+use perilune_wire::flow::FlowKey;
+
+use crate::conditions::Conditions;
+use crate::selector::{SelectorPair, TrafficSelector};
+
+/// What [`SelectorPair::contains_outbound`] asks, in another shape.
+pub(crate) struct Matcher {
+    local: Side,
+    remote: Side,
+    conditions: Option<Box<Conditions>>,
+}
+
+enum Side {
+    One(TrafficSelector),
+    Any(Box<[TrafficSelector]>),
+}
+
+impl Matcher {
+    pub(crate) fn new(selectors: &SelectorPair) -> Self {
+        let conditions = &selectors.conditions;
+        Self {
+            local: Side::new(&selectors.local),
+            remote: Side::new(&selectors.remote),
+            conditions: (!conditions.is_empty()).then(|| Box::new(conditions.clone())),
+        }
+    }
+
+    /// Whether a packet that leaves is within; one that arrives has to be reversed.
+    #[inline]
+    pub(crate) fn contains(&self, flow: &FlowKey) -> bool {
+        self.local.any(|selector| selector.contains_source(flow))
+            && self
+                .remote
+                .any(|selector| selector.contains_destination(flow))
+            && self
+                .conditions
+                .as_ref()
+                .is_none_or(|conditions| conditions.hold_for(flow))
+    }
+}
+
+impl Side {
+    fn new(selectors: &[TrafficSelector]) -> Self {
+        match selectors {
+            [one] => Self::One(*one),
+            any => Self::Any(any.into()),
+        }
+    }
+
+    #[inline]
+    fn any(&self, is_wanted: impl Fn(&TrafficSelector) -> bool) -> bool {
+        match self {
+            Self::One(selector) => is_wanted(selector),
+            Self::Any(selectors) => selectors.iter().any(is_wanted),
+        }
+    }
+}
