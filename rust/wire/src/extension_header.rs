@@ -111,6 +111,12 @@ impl HeaderChain {
     /// extension header that ends behind the packet, hop-by-hop options that are not first (RFC
     /// 8200, section 4), a second fragment header, or more than [`MAX_HEADERS`].
     pub fn parse(octets: &[u8]) -> Option<Self> {
+        Self::parse_quoted(octets).filter(|chain| chain.total <= octets.len())
+    }
+
+    /// Walk the headers of a packet whose end may be missing, as in an ICMP error; `total` is then
+    /// more than there is.
+    pub fn parse_quoted(octets: &[u8]) -> Option<Self> {
         match octets.first()? >> 4 {
             4 => Self::parse_v4(octets),
             6 => Self::parse_v6(octets),
@@ -148,7 +154,7 @@ impl HeaderChain {
         let [first, _, l0, l1, i0, i1, f0, f1, _, protocol, ..] = *header;
         let offset = usize::from(first & 0xf).saturating_mul(4);
         let total = usize::from(u16::from_be_bytes([l0, l1]));
-        if offset < IPV4_OCTETS || total < offset || octets.len() < total {
+        if offset < IPV4_OCTETS || total < offset || octets.len() < offset {
             return None;
         }
         let place = Place {
@@ -175,7 +181,8 @@ impl HeaderChain {
     fn parse_v6(octets: &[u8]) -> Option<Self> {
         let [_, _, _, _, l0, l1, next_header, _] = *octets.first_chunk()?;
         let total = IPV6_OCTETS.checked_add(usize::from(u16::from_be_bytes([l0, l1])))?;
-        Self::walk(octets.get(..total)?, next_header)
+        let chain = Self::walk(octets.get(..total).unwrap_or(octets), next_header)?;
+        Some(Self { total, ..chain })
     }
 
     /// Walk the extension headers of an IPv6 packet without anything behind it.
@@ -201,7 +208,7 @@ impl HeaderChain {
             }
             chain.step(packet)?;
         }
-        Some(chain)
+        packet.get(chain.next_layer.offset..).map(|_| chain)
     }
 
     /// Go over one extension header.

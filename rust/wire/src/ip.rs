@@ -9,8 +9,11 @@ pub const TCP: u8 = 6;
 /// Protocol number of UDP.
 pub const UDP: u8 = 17;
 
-const ICMP: u8 = 1;
-const ICMPV6: u8 = 58;
+/// Protocol number of ICMP.
+pub const ICMP: u8 = 1;
+/// Next header of ICMP for IPv6.
+pub const ICMPV6: u8 = 58;
+
 const DCCP: u8 = 33;
 const SCTP: u8 = 132;
 const UDP_LITE: u8 = 136;
@@ -166,7 +169,7 @@ fn parse_v6(octets: &[u8]) -> Option<IpPacket> {
 
 /// The two port selectors of a next layer packet, if it has them.
 #[inline]
-fn ports(protocol: u8, next: &[u8]) -> Option<(u16, u16)> {
+pub(crate) fn ports(protocol: u8, next: &[u8]) -> Option<(u16, u16)> {
     let [a, b, c, d] = *next.first_chunk()?;
     match protocol {
         TCP | UDP | DCCP | SCTP | UDP_LITE => {

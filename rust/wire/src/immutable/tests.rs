@@ -195,7 +195,6 @@ fn fragment_header_around_the_whole_is_removed() {
     assert_eq!(rewritten(&with), rewritten(&without));
 }
 
-// covers R4302-3.4.1-1
 #[test]
 fn fragments_are_refused() {
     for (at, octet) in [(6, 0x20), (7, 1)] {
@@ -210,7 +209,6 @@ fn fragments_are_refused() {
     );
 }
 
-// covers R4302-2-1
 #[test]
 fn headers_that_do_not_lead_to_ah_are_refused() {
     let mut headers = v4(&[]);
