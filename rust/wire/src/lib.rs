@@ -25,6 +25,7 @@ pub mod fragment;
 pub mod icmp;
 pub mod immutable;
 pub mod ip;
+pub mod ipcomp;
 pub mod neighbor;
 pub mod reassembly;
 pub mod segment;
