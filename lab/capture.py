@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,6 +26,8 @@ class Overheard:
     """How often each string that was looked for came by in the clear."""
     samples: Mapping[str, str]
     """The beginning of the first long frame of each kind, in hexadecimal."""
+    unasked: int
+    """Answers to a ping, in the clear, whose question did not come by in the clear."""
     missed: int
     """Frames that came too fast for the eavesdropper."""
 
@@ -45,10 +48,18 @@ class Tap:
         self._child = child
         child.wait_for_log("listening")
 
+    def wait_for(self, kind: str, timeout_s: float = 60.0) -> None:
+        """Wait until a packet of a kind came by.
+
+        Raises:
+            LabError: None did.
+        """
+        self._child.wait_for_log(rf"saw {re.escape(kind)}\n", timeout_s)
+
     def finish(self) -> Overheard:
         """Stop listening and tell."""
         self._child.interrupt()
-        self._child.wait(10.0)
+        self._child.wait(30.0)
         return Overheard(**json.loads(self._child.log().strip().splitlines()[-1]))
 
 

@@ -117,6 +117,19 @@ def ping(namespace: Namespace, target: str, count: int = 3, wait_s: float = 2.0)
     return int(namespace.run("sh", "-c", script, timeout_s=count * (wait_s + 1) + 5).stdout)
 
 
+@contextmanager
+def flood(namespace: Namespace, target: str, log: Path) -> Iterator[Child]:
+    """Send an ICMP echo request every millisecond, answered or not.
+
+    Args:
+        namespace: Where they come from.
+        target: Where they go.
+        log: File for what ping says.
+    """
+    with namespace.spawn("flood", "ping", "-n", "-q", "-i", "0.001", target, log=log) as child:
+        yield child
+
+
 def datagrams(
     namespace: Namespace, target: str, count: int, interval_ms: float = 2.0, octets: int = 64
 ) -> Echoed:

@@ -2,9 +2,10 @@
 
 Usage: eavesdrop.py DEVICE [STRING ...]
 
-Goes on until SIGINT, then prints one JSON object: packets by kind, how often each string was seen, the
-beginning of the first long packet of each kind in hexadecimal, and how many frames the kernel could not hand
-over in time.
+Says "saw KIND" with the first packet of each kind. Goes on until SIGINT, then prints one JSON object: packets
+by kind, how often each string was seen, the beginning of the first long packet of each kind in hexadecimal,
+how many answers to a ping came by whose question did not, and how many frames the kernel could not hand over
+in time.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ SOL_PACKET = 263
 PACKET_STATISTICS = 6
 SAMPLE_OCTETS = 150
 NON_ESP_MARKER = bytes(4)
+ECHO_REPLY, ECHO = 0, 8
 TRANSPORTS = {1: "ICMP", 6: "TCP", 17: "UDP", 50: "ESP", 51: "AH", 58: "ICMPv6"}
 
 
@@ -55,6 +57,15 @@ def kind_of(frame: bytes) -> str:
     return "IKE" if data[:4] == NON_ESP_MARKER else "ESP in UDP"
 
 
+def ping_of(frame: bytes) -> tuple[bool, bytes] | None:
+    """Whether a frame is an answer to a ping, and which one it is about; None for anything else."""
+    found = transport(frame)
+    if found is None or found[0] != 1 or len(found[1]) < 8:
+        return None
+    type_, number = found[1][0], found[1][4:8]
+    return (type_ == ECHO_REPLY, number) if type_ in (ECHO_REPLY, ECHO) else None
+
+
 class Eavesdropper:
     """Counts frames and strings.
 
@@ -66,18 +77,28 @@ class Eavesdropper:
         self.kinds: Counter[str] = Counter()
         self.octets: Counter[str] = Counter()
         self.samples: dict[str, str] = {}
+        self.unasked = 0
         self.seen = dict.fromkeys(needles, 0)
+        self._asked: set[bytes] = set()
         self._needles = [(needle, needle.encode()) for needle in needles]
 
     def look_at(self, frame: bytes) -> None:
         """Account for one frame."""
         kind = kind_of(frame)
+        if kind not in self.kinds:
+            sys.stderr.write(f"saw {kind}\n")
         self.kinds[kind] += 1
         self.octets[kind] += len(frame)
         if len(frame) >= SAMPLE_OCTETS and kind not in self.samples:
             self.samples[kind] = frame[:SAMPLE_OCTETS].hex()
         for needle, octets in self._needles:
             self.seen[needle] += frame.count(octets)
+        if ping := ping_of(frame):
+            is_answer, number = ping
+            if not is_answer:
+                self._asked.add(number)
+            elif number not in self._asked:
+                self.unasked += 1
 
 
 def main() -> int:
@@ -99,9 +120,11 @@ def main() -> int:
         sock.bind((sys.argv[1], ETH_P_ALL))
         sys.stderr.write("listening\n")
         while True:
+            if not running:
+                sock.setblocking(False)  # what came by until now is still looked at
             try:
                 eavesdropper.look_at(sock.recv(65600))
-            except TimeoutError:
+            except (TimeoutError, BlockingIOError):
                 if not running:
                     break
         missed = struct.unpack("II", sock.getsockopt(SOL_PACKET, PACKET_STATISTICS, 8))[1]
@@ -110,6 +133,7 @@ def main() -> int:
         "octets": eavesdropper.octets,
         "seen": eavesdropper.seen,
         "samples": eavesdropper.samples,
+        "unasked": eavesdropper.unasked,
         "missed": missed,
     }
     sys.stdout.write(json.dumps(report) + "\n")

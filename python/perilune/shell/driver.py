@@ -108,7 +108,8 @@ class Driver:
 
     def drain(self) -> None:
         """Take everything out of the endpoint, in order; call it after anything that went in."""
-        self._apply(self.endpoint.sa_changes())
+        for stage in _stages(self.endpoint.sa_changes()):
+            self._apply(stage)
         for transmit in self.endpoint.transmits():
             self._send(transmit)
         self._rearm()
@@ -171,8 +172,6 @@ class Driver:
         self.endpoint.expire(event.spi if is_inbound else event.peer_spi, now, hard=is_hard)
 
     def _apply(self, changes: list[Change]) -> None:
-        if not changes:
-            return
         now = self._clock.now()
         try:
             self._data_plane.apply(changes, now)
@@ -220,6 +219,22 @@ class Driver:
         if due is not None and self._loop is not None:
             wait = (due - self._clock.now()).in_seconds
             self._timer = self._loop.call_later(max(wait, 0.0), self._on_timer)
+
+
+def _stages(changes: Sequence[Change]) -> list[list[Change]]:
+    """Divide changes such that new policies, and with them their routes, are there before an SA receives.
+
+    What an SA lets in is answered at once, and without its route the answer would leave in the clear.
+    """
+    stages: list[list[Change]] = []
+    is_policy_new = False
+    for change in changes:
+        if not stages or (is_policy_new and isinstance(change, AddSa)):
+            stages.append([])
+            is_policy_new = False
+        stages[-1].append(change)
+        is_policy_new |= isinstance(change, AddPolicy)
+    return stages
 
 
 def audit_text(event: Audit) -> str:

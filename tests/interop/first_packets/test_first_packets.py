@@ -10,11 +10,12 @@ import pytest
 from interop.conftest import Bench, Gateways
 from lab.capture import tap
 from lab.topology import host, two_sites
-from lab.traffic import ping
+from lab.traffic import flood, ping
 
 HERE = Path(__file__).parent
 TIMES = 10
 PINGS = 3
+ENOUGH = 50
 
 
 @pytest.fixture(scope="module")
@@ -53,3 +54,34 @@ def test_none_in_the_clear(
         assert (requests, answers) == (PINGS * TIMES, answered)
     else:  # each request that came had its answer
         assert requests == answers == answered > 0
+
+
+@pytest.mark.interop
+@pytest.mark.parametrize("initiator", ["ours", "theirs"])
+def test_no_answer_leaks_under_a_flood(
+    gateways: Gateways, bench: Bench, initiator: str, record_property: Callable[[str, object], None]
+) -> None:
+    """A question a millisecond through ten set-ups: what came in the tunnel is not answered in the clear."""
+    sites, daemon = gateways.sites, gateways.by_name(initiator)
+    unasked, esp = 0, 0
+    for number in range(TIMES):
+        log = gateways.logs / f"flood-{initiator}-{number}.log"
+        with (
+            tap(sites.gateway_b, "wire", log) as listening,
+            flood(sites.host_b, host(1), gateways.logs / "flood.log"),
+        ):
+            listening.wait_for("ICMP")
+            daemon.initiate("net")
+            listening.wait_for("ESP in UDP")
+            gateways.ours.wait(lambda: answers(gateways) > ENOUGH, 60.0, "answers in the tunnel")
+            heard = listening.finish()
+        unasked, esp = unasked + heard.unasked, esp + heard.esp
+        daemon.terminate("site")
+    record_property("in the tunnel", esp)
+    record_property("leaked", unasked)
+    assert unasked == 0 or bench.peer_alone
+
+
+def answers(gateways: Gateways) -> int:
+    """How many packets we sent into the tunnel."""
+    return sum(int(sa.fields["packets-out"]) for sa in gateways.ours.child_sas("net"))

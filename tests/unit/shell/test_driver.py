@@ -7,6 +7,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from ipaddress import ip_address
 
+import pytest
+
 from perilune.config.load import load_text
 from perilune.databases.changes import AddPolicy, AddSa, Change, RemovePolicy
 from perilune.databases.sad import Direction
@@ -160,6 +162,19 @@ def test_responder_can_receive_and_route_before_it_answers() -> None:
         assert pair.b.order.index("AddSa") < pair.b.order.index("routes for AddSa") < answer
         assert pair.b.order.index("ChildSaUp") > answer
         assert len(pair.a.plane.sas) == len(pair.b.plane.sas) == 2
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("name", ["a", "b"])
+def test_routes_are_there_before_an_sa_receives(name: str) -> None:
+    """What the SA lets in is answered, and the answer must not find the way into the clear."""
+
+    async def scenario(pair: Pair) -> None:
+        await pair.establish()
+        order = {"a": pair.a, "b": pair.b}[name].order
+        steps = [order.index(step) for step in ("AddPolicy", "routes for AddPolicy", "AddSa")]
+        assert steps == sorted(steps)
 
     run(scenario)
 
