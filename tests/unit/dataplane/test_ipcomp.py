@@ -1,7 +1,7 @@
 """zlib and the engine's DEFLATE understand each other (RFC 2394).
 
 `tests/vectors/ipcomp_deflate.json` holds payloads, what zlib made of them, and what the engine makes of them
-(`ours`); the Rust tests of `rust/wire/src/ipcomp.rs` read it too. Streams are raw, without the header of zlib.
+(`ours`); the Rust tests of `rust/wire/src/ipcomp.rs` read it too. Streams are raw, without a zlib header.
 """
 
 from __future__ import annotations
