@@ -77,6 +77,28 @@ pub fn set_ecn(packet: &mut [u8], ecn: u8) {
     }
 }
 
+/// Make the header of a packet say how long the packet is, and mend its checksum.
+///
+/// Returns:
+/// `None` when no IP packet is that long or that short.
+pub fn set_length(packet: &mut [u8]) -> Option<()> {
+    match packet.first()? >> 4 {
+        4 => {
+            let octets = u16::try_from(packet.len()).ok()?;
+            let header = usize::from(*packet.first()? & 0xf).saturating_mul(4);
+            packet.get(..header)?;
+            crate::transport::put(packet, 2, octets.to_be_bytes());
+            set_ipv4_checksum(packet, header);
+        }
+        6 => {
+            let octets = u16::try_from(packet.len().checked_sub(IPV6_FIXED)?).ok()?;
+            crate::transport::put(packet, 4, octets.to_be_bytes());
+        }
+        _ => return None,
+    }
+    Some(())
+}
+
 /// Compute the checksum of an IPv4 header of so many octets and put it in its place.
 #[inline]
 pub(crate) fn set_ipv4_checksum(packet: &mut [u8], header: usize) {

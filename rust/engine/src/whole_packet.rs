@@ -1,0 +1,193 @@
+//! Packets that leave with headers made here and not by a socket: every mode, AH, bundles, and what
+//! has to be fragmented or is too large for its path (RFC 4301, sections 4.1, 5.1 and 8).
+
+use perilune_wire::esp::{EspHeader, TRAILER_OCTETS};
+use perilune_wire::ip;
+
+use crate::drop_reason::DropReason;
+use crate::encapsulate::write_trailer;
+use crate::engine::Engine;
+use crate::event::Limit;
+use crate::mode::{Parts, take_apart};
+use crate::outbound::{Flow, Outgoing, long};
+use crate::path::Encapsulation;
+use crate::sa::{OutboundSa, SadEntry};
+use crate::sealed_batch::SealedBatch;
+use crate::spd::SpdEntry;
+use crate::tables::Tables;
+use crate::time::Instant;
+use crate::transform::Sequence;
+
+/// Most SAs that one packet goes through.
+pub(crate) const MAX_NESTING: usize = 4;
+/// Room for one packet of any size, in as many fragments as the smallest path makes of it.
+const WORST_OCTETS: usize = SealedBatch::MIN_OCTETS;
+const UDP_OCTETS: usize = 8;
+
+/// A packet that did not leave, and on which SA it failed.
+pub(crate) struct Refused<'a> {
+    pub(crate) reason: DropReason,
+    pub(crate) sa: &'a OutboundSa,
+}
+
+impl Engine {
+    /// Send what fits into the batch through the SA and those it is within.
+    pub(crate) fn protect_whole(
+        &self,
+        tables: &Tables,
+        policy: &SpdEntry,
+        entry: &SadEntry<OutboundSa>,
+        outgoing: &Outgoing<'_>,
+        out: &mut SealedBatch,
+    ) -> Flow {
+        for index in outgoing.from..outgoing.packet.count() {
+            if out.free() < WORST_OCTETS && !out.is_empty() {
+                return Flow::Break(index);
+            }
+            let octets = outgoing.packet.octets(index);
+            let mut packet = vec![0; octets];
+            outgoing.packet.write(index, &mut packet);
+            match self.send_whole(tables, entry, packet, outgoing.now, out) {
+                Ok(()) => policy.counters.add(1, long(octets)),
+                Err(refused) => {
+                    self.drop_some(outgoing, 1, refused.reason, Some(refused.sa));
+                }
+            }
+        }
+        Flow::Continue(())
+    }
+
+    /// Seal one packet, and cut it where its path asks for that.
+    fn send_whole<'a>(
+        &self,
+        tables: &'a Tables,
+        entry: &'a SadEntry<OutboundSa>,
+        packet: Vec<u8>,
+        now: Instant,
+        out: &mut SealedBatch,
+    ) -> Result<(), Refused<'a>> {
+        let whole = self.wrap_all(tables, entry, packet, now)?;
+        let committed = out.commit_whole(&whole);
+        committed.ok_or(Refused {
+            reason: DropReason::TooLarge,
+            sa: &entry.sa,
+        })
+    }
+
+    /// Take a packet through an SA, and its result through the next of the bundle.
+    fn wrap_all<'a>(
+        &self,
+        tables: &'a Tables,
+        first: &'a SadEntry<OutboundSa>,
+        mut packet: Vec<u8>,
+        now: Instant,
+    ) -> Result<Vec<u8>, Refused<'a>> {
+        let mut entry = first;
+        for _ in 0..MAX_NESTING {
+            let sa = &entry.sa;
+            packet = self
+                .wrap(entry, &packet, now)
+                .map_err(|reason| Refused { reason, sa })?;
+            let Some(within) = sa.common.within else {
+                return Ok(packet);
+            };
+            let next = tables.outbound.get(&(within.spi, within.remote));
+            let reason = DropReason::BundleIncomplete;
+            entry = next.ok_or(Refused { reason, sa })?;
+        }
+        let reason = DropReason::NestingTooDeep;
+        Err(Refused {
+            reason,
+            sa: &entry.sa,
+        })
+    }
+
+    /// Take a packet through one SA.
+    fn wrap(
+        &self,
+        entry: &SadEntry<OutboundSa>,
+        packet: &[u8],
+        now: Instant,
+    ) -> Result<Vec<u8>, DropReason> {
+        let sa = &entry.sa;
+        let processing = &sa.common.processing;
+        let parts = take_apart(packet, processing, &entry.path, self.next_identification())?;
+        let number = self.take_number(sa, long(packet.len()), now)?;
+        let sequence = Sequence {
+            number,
+            esn: sa.common.esn,
+        };
+        let sealed = seal_esp(entry, parts, sequence)?;
+        sa.common.touch(now);
+        Ok(sealed)
+    }
+
+    /// Account for a packet and give it its sequence number.
+    fn take_number(&self, sa: &OutboundSa, octets: u64, now: Instant) -> Result<u64, DropReason> {
+        if sa.common.lifetime.is_over(now) {
+            self.end_lifetime(&sa.common, Limit::Time);
+        }
+        if sa.common.is_ended() {
+            return Err(DropReason::LifetimeExpired);
+        }
+        let (number, granted) = sa.sequence.take(1);
+        if sa.sequence.is_exhausted() {
+            self.end_sequence(&sa.common);
+        }
+        if granted == 0 {
+            return Err(DropReason::SequenceExhausted);
+        }
+        if !self.charge(&sa.common, octets) {
+            return Err(DropReason::LifetimeExpired);
+        }
+        Ok(number)
+    }
+}
+
+/// Make an ESP packet of the parts, in UDP where the SA says so.
+fn seal_esp(
+    entry: &SadEntry<OutboundSa>,
+    parts: Parts,
+    sequence: Sequence,
+) -> Result<Vec<u8>, DropReason> {
+    let sa = &entry.sa;
+    let layout = sa.common.transform.layout();
+    let Parts {
+        head: mut packet,
+        protocol_at,
+        next_header,
+        payload,
+    } = parts;
+    let is_udp = entry.encapsulation == Encapsulation::Udp;
+    let protocol = if is_udp { ip::UDP } else { sa.common.protocol.number() };
+    *packet.get_mut(protocol_at).ok_or(DropReason::FrameMalformed)? = protocol;
+    let udp_at = packet.len();
+    if is_udp {
+        packet.extend_from_slice(&udp_header(entry));
+    }
+    let esp_at = packet.len();
+    let header = EspHeader {
+        spi: sa.common.spi,
+        sequence: u32::try_from(sequence.number & 0xffff_ffff).unwrap_or(0),
+    };
+    packet.extend_from_slice(&header.to_octets());
+    packet.resize(esp_at.saturating_add(layout.payload()), 0);
+    packet.extend_from_slice(&payload);
+    let padding_at = packet.len();
+    let padded = layout.padded(payload.len());
+    let trailer_end = padding_at.saturating_add(padded.saturating_sub(payload.len()));
+    packet.resize(trailer_end, 0);
+    let trailer = packet.get_mut(padding_at..).unwrap_or_default();
+    write_trailer(trailer, next_header).ok_or(DropReason::TooLarge)?;
+    packet.resize(trailer_end.saturating_add(layout.icv), 0);
+    let esp = packet.get_mut(esp_at..).unwrap_or_default();
+    sa.common
+        .transform
+        .seal(esp, sequence)
+        .ok_or(DropReason::TooLarge)?;
+    ip::set_length(&mut packet).ok_or(DropReason::TooLarge)?;
+    if is_udp {
+        finish_udp(&mut packet, udp_at).ok_or(DropReason::TooLarge)?;
+    }
+    Ok(packet)
+}
