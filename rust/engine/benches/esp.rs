@@ -68,6 +68,7 @@ fn measure(suite: Suite, octets: usize) -> (f64, f64) {
         remote: address(1),
         encapsulated: true,
         traffic_class: 0,
+        hop_limit: 0,
         flow_label: 0,
     };
     let (mut seal_ns, mut open_ns) = (u128::MAX, u128::MAX);

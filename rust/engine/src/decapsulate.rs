@@ -83,7 +83,7 @@ pub(crate) fn strip_trailer(plain: &mut [u8]) -> Result<(&mut [u8], u8), DropRea
 
 /// The ECN field the inner packet gets (RFC 6040, section 4.2, figure 4).
 #[inline]
-fn decapsulated_ecn(inner: u8, outer: u8) -> Result<u8, DropReason> {
+pub(crate) fn decapsulated_ecn(inner: u8, outer: u8) -> Result<u8, DropReason> {
     const NOT_ECT: u8 = 0;
     const ECT_1: u8 = 1;
     match (inner, outer) {

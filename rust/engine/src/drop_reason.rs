@@ -37,6 +37,10 @@ drop_reasons! {
     AcquireTimedOut => "acquire_timed_out", "held for an SA that did not come up in 30 seconds", false;
     /// Without IPsec, though an SPD entry protects such packets (RFC 4301, section 5.2).
     ClearText => "clear_text", "arrived in the clear where policy wants protection", true;
+    /// The outer addresses are of two families.
+    AddressFamily => "address_family", "outer addresses of two families", false;
+    /// An SA of a bundle is missing, or a packet did not come out of the SA it has to be within.
+    BundleIncomplete => "bundle_incomplete", "not in the SA that it has to travel in", true;
     /// A dummy packet; discarded without prejudice (RFC 4303, section 2.6).
     DummyPacket => "dummy_packet", "dummy packet of the peer", false;
     /// Not a sound ESP packet: too short, or not a multiple of the cipher's block.
@@ -57,12 +61,22 @@ drop_reasons! {
     LifetimeExpired => "lifetime_expired", "hard lifetime of the SA reached", false;
     /// Next header is neither IPv4 nor IPv6 nor a dummy.
     NextHeaderUnknown => "next_header_unknown", "next header not possible in tunnel mode", false;
+    /// Transport mode protects whole packets only (RFC 4301, section 4.1).
+    FragmentInTransportMode => "fragment_in_transport_mode", "fragment for an SA in transport mode", true;
+    /// More SAs, one in the other, than are gone through.
+    NestingTooDeep => "nesting_too_deep", "protected more often than anybody needs", true;
+    /// A fragment of a packet with AH or ESP (RFC 4302 and RFC 4303, section 3.4.1).
+    FragmentWithIpsec => "fragment_with_ipsec", "fragment of a packet with AH or ESP", true;
+    /// A packet that should have AH or ESP in it has neither.
+    NotIpsec => "not_ipsec", "neither AH nor ESP", false;
     /// No SPD entry matches, so the packet is discarded (RFC 4301, section 5).
     NoPolicy => "no_policy", "no SPD entry matches", true;
     /// The policy wants protection, there is no SA, and packets are not held.
     NoSa => "no_sa", "no SA yet", true;
     /// Padding is not 1, 2, 3, ... or longer than the packet (RFC 4303, section 2.4).
     PaddingInvalid => "padding_invalid", "padding is not 1, 2, 3, ...", false;
+    /// Too large for the path, and may not be fragmented; its sender is told (RFC 4301, section 8.2.1).
+    PathMtuExceeded => "path_mtu_exceeded", "larger than the path takes, and told so", false;
     /// The SPD says so.
     PolicyDiscard => "policy_discard", "discarded by policy", false;
     /// The sequence number was seen before (RFC 4303, section 3.4.3).

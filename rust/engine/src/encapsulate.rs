@@ -7,8 +7,9 @@ use perilune_wire::segment::Superpacket;
 use crate::drop_reason::DropReason;
 use crate::engine::Engine;
 use crate::outbound::{Flow, Outgoing, long};
+use crate::outer_header::{dont_fragment, traffic_class};
 use crate::sa::{OutboundSa, SadEntry};
-use crate::sealed_batch::{MAX_RUN_OCTETS, SealedBatch};
+use crate::sealed_batch::{MAX_RUN_OCTETS, Outside, SealedBatch};
 use crate::spd::SpdEntry;
 use crate::transform::Sequence;
 
@@ -77,6 +78,13 @@ impl Engine {
         let octets: usize = (outgoing.from..until)
             .map(|index| packet.octets(index))
             .sum();
+        let (processing, ip) = (&sa.common.processing, packet.ip());
+        let outside = Outside {
+            path: entry.path,
+            encapsulation: entry.encapsulation,
+            traffic_class: traffic_class(processing.dscp, ip.traffic_class),
+            dont_fragment: dont_fragment(processing.df, ip.dont_fragment),
+        };
         let is_free = sa.common.lifetime.charge_many(long(count), long(octets));
         for (number, index) in (first..).zip(outgoing.from..until) {
             if !is_free && !self.charge(&sa.common, long(packet.octets(index))) {
@@ -84,10 +92,7 @@ impl Engine {
             }
             let sealed = seal_segment(sa, packet, index, number, out);
             match sealed {
-                Some(octets) => {
-                    let class = packet.ip().traffic_class;
-                    out.commit_esp(octets, &entry.path, entry.encapsulation, class);
-                }
+                Some(octets) => out.commit_esp(octets, &outside),
                 None => self.drops.add(DropReason::TooLarge, 1),
             }
         }
@@ -121,8 +126,12 @@ fn seal_segment(
     let payload_end = layout.payload().checked_add(inner)?;
     packet.write(index, place.get_mut(layout.payload()..payload_end)?);
     let trailer_end = layout.payload().checked_add(layout.padded(inner))?;
-    let is_v6 = packet.ip().flow.is_ipv6();
-    write_trailer(place.get_mut(payload_end..trailer_end)?, is_v6)?;
+    let next_header = if packet.ip().flow.is_ipv6() {
+        NEXT_HEADER_IPV6
+    } else {
+        NEXT_HEADER_IPV4
+    };
+    write_trailer(place.get_mut(payload_end..trailer_end)?, next_header)?;
     sa.common.transform.seal(
         place,
         Sequence {
@@ -135,16 +144,11 @@ fn seal_segment(
 
 /// Padding 1, 2, 3, ..., its length, and what is inside (RFC 4303, sections 2.4 to 2.6).
 #[inline]
-fn write_trailer(place: &mut [u8], is_ipv6: bool) -> Option<()> {
+pub(crate) fn write_trailer(place: &mut [u8], next_header: u8) -> Option<()> {
     let (padding, trailer) = place.split_last_chunk_mut::<TRAILER_OCTETS>()?;
     for (octet, value) in padding.iter_mut().zip(1..) {
         *octet = value;
     }
-    let next_header = if is_ipv6 {
-        NEXT_HEADER_IPV6
-    } else {
-        NEXT_HEADER_IPV4
-    };
     *trailer = [u8::try_from(padding.len()).ok()?, next_header];
     Some(())
 }

@@ -1,6 +1,6 @@
 //! The engine: policies and SAs, transactions on them, time, and what it tells.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwap;
@@ -47,6 +47,7 @@ pub struct Engine {
     transaction: Mutex<()>,
     readiness: AtomicU64,
     deadlines: Deadlines,
+    identification: AtomicU16,
     pub(crate) hold: Hold,
     pub(crate) events: EventQueue,
     pub(crate) drops: DropCounters,
@@ -68,6 +69,7 @@ impl Engine {
             transaction: Mutex::new(()),
             readiness: AtomicU64::new(0),
             deadlines: Deadlines::default(),
+            identification: AtomicU16::new(1),
             hold: Hold::default(),
             events: EventQueue::new(EVENT_CAPACITY),
             drops: DropCounters::new(),
@@ -242,6 +244,11 @@ impl Engine {
     /// Which tables are the ones of now.
     pub(crate) fn generation(&self) -> u64 {
         self.tables.load().generation
+    }
+
+    /// A number for an IPv4 header that is made here (RFC 6864): the next of all that are.
+    pub(crate) fn next_identification(&self) -> u16 {
+        self.identification.fetch_add(1, Ordering::Relaxed)
     }
 
     fn say_soft(&self, sa: &SaCommon, limit: Limit) {

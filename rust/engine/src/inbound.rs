@@ -4,15 +4,18 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use perilune_wire::esp::EspHeader;
+use perilune_wire::esp::{EspHeader, NEXT_HEADER_IPV4, NEXT_HEADER_IPV6};
+use perilune_wire::extension_header::{AH, ESP};
 
 use crate::decapsulate::strip_trailer;
 use crate::drop_reason::DropReason;
 use crate::engine::{CachedTables, Engine, Progress};
 use crate::event::{Event, Limit};
+use crate::mode::Parts;
 use crate::opened_batch::OpenedBatch;
 use crate::path::{Encapsulation, PathInfo};
-use crate::sa::{InboundSa, SadEntry};
+use crate::sa::{InboundSa, SaCommon, SadEntry};
+use crate::sad::InboundSad;
 use crate::time::Instant;
 use crate::transform::Sequence;
 
@@ -37,8 +40,19 @@ impl InboundWorker {
 pub(crate) struct Incoming<'a> {
     pub(crate) from: &'a PathInfo,
     pub(crate) now: Instant,
-    spi: u32,
-    sequence: u64,
+    pub(crate) spi: u32,
+    pub(crate) sequence: u64,
+}
+
+impl<'a> Incoming<'a> {
+    pub(crate) fn new(from: &'a PathInfo, now: Instant) -> Self {
+        Self {
+            from,
+            now,
+            spi: 0,
+            sequence: 0,
+        }
+    }
 }
 
 impl Engine {
@@ -63,22 +77,21 @@ impl Engine {
             spi: header.spi,
             sequence: u64::from(header.sequence),
         };
-        let Some(entry) =
-            worker
-                .tables
-                .load()
-                .inbound
-                .find(header.spi, from.local.ip(), from.remote.ip())
-        else {
+        let sad = &worker.tables.load().inbound;
+        let found = sad.find(header.spi, from.local.ip(), from.remote.ip());
+        let Some(entry) = found else {
             self.refuse_unknown(&incoming);
             return Progress::Done;
         };
+        if !entry.sa.common.is_plain_tunnel() {
+            return self.open_without_header(worker, esp, from, now, out);
+        }
         if !out.has_room_for(esp.len()) {
             if !out.is_empty() {
                 return Progress::Full;
             }
             self.drop_inbound(&incoming, DropReason::TooLarge, &entry.sa);
-        } else if let Err(reason) = self.open_on(entry, esp, header.sequence, &mut incoming, out) {
+        } else if let Err(reason) = self.open_on(sad, entry, esp, &mut incoming, out) {
             self.drop_inbound(&incoming, reason, &entry.sa);
         }
         Progress::Done
@@ -87,17 +100,15 @@ impl Engine {
     #[inline]
     fn open_on(
         &self,
+        sad: &InboundSad,
         entry: &Arc<SadEntry<InboundSa>>,
         esp: &mut [u8],
-        low: u32,
         incoming: &mut Incoming<'_>,
         out: &mut OpenedBatch,
     ) -> Result<(), DropReason> {
         let sa = &entry.sa;
-        if sa.common.is_ended() || sa.common.lifetime.is_over(incoming.now) {
-            self.end_lifetime(&sa.common, Limit::Time);
-            return Err(DropReason::LifetimeExpired);
-        }
+        self.check_lifetime(&sa.common, incoming.now)?;
+        let low = u32::try_from(incoming.sequence).unwrap_or(u32::MAX);
         incoming.sequence = sa.windows.check(incoming.from.remote.ip(), low)?;
         let sequence = Sequence {
             number: incoming.sequence,
@@ -112,12 +123,36 @@ impl Engine {
         self.note_verified(entry, incoming, is_newest);
         let plain = esp.get_mut(plain).ok_or(DropReason::EspMalformed)?;
         let (inner, next_header) = strip_trailer(plain)?;
+        if carries_ipsec(inner, next_header) {
+            let parts = Parts {
+                head: Vec::new(),
+                protocol_at: 0,
+                next_header,
+                payload: inner.to_vec(),
+            };
+            return self.open_inner(sad, entry, parts, incoming, out);
+        }
         self.decapsulate(sa, inner, next_header, incoming, out)
+    }
+
+    /// Whether an SA may still be used.
+    #[inline]
+    pub(crate) fn check_lifetime(&self, sa: &SaCommon, now: Instant) -> Result<(), DropReason> {
+        if sa.is_ended() || sa.lifetime.is_over(now) {
+            self.end_lifetime(sa, Limit::Time);
+            return Err(DropReason::LifetimeExpired);
+        }
+        Ok(())
     }
 
     /// A packet was authentic: SAs may wait for that, and it may show that the peer has moved.
     #[inline]
-    fn note_verified(&self, entry: &SadEntry<InboundSa>, incoming: &Incoming<'_>, is_newest: bool) {
+    pub(crate) fn note_verified(
+        &self,
+        entry: &SadEntry<InboundSa>,
+        incoming: &Incoming<'_>,
+        is_newest: bool,
+    ) {
         let sa = &entry.sa;
         if !sa.verified.load(Ordering::Relaxed) {
             sa.verified.store(true, Ordering::Release);
@@ -148,7 +183,7 @@ impl Engine {
     }
 
     #[cold]
-    fn refuse_unknown(&self, incoming: &Incoming<'_>) {
+    pub(crate) fn refuse_unknown(&self, incoming: &Incoming<'_>) {
         self.drops.add(DropReason::UnknownSpi, 1);
         if self.unknown_spis.allows(incoming.now) {
             let PathInfo {
@@ -166,7 +201,7 @@ impl Engine {
     }
 
     #[cold]
-    fn drop_inbound(&self, incoming: &Incoming<'_>, reason: DropReason, sa: &InboundSa) {
+    pub(crate) fn drop_inbound(&self, incoming: &Incoming<'_>, reason: DropReason, sa: &InboundSa) {
         self.drops.add(reason, 1);
         if reason != DropReason::DummyPacket {
             sa.common.add_errors(1);
@@ -174,7 +209,7 @@ impl Engine {
         self.audit_inbound(incoming, reason);
     }
 
-    fn audit_inbound(&self, incoming: &Incoming<'_>, reason: DropReason) {
+    pub(crate) fn audit_inbound(&self, incoming: &Incoming<'_>, reason: DropReason) {
         if self.audits.allows(reason, incoming.now) {
             self.events.push(Event::Audit {
                 reason,
@@ -187,6 +222,17 @@ impl Engine {
             });
         }
     }
+}
+
+/// Whether the packet of a tunnel has AH or ESP right behind its IP header.
+#[inline]
+fn carries_ipsec(inner: &[u8], next_header: u8) -> bool {
+    let at = match next_header {
+        NEXT_HEADER_IPV4 => 9,
+        NEXT_HEADER_IPV6 => 6,
+        _ => return false,
+    };
+    matches!(inner.get(at), Some(&(AH | ESP)))
 }
 
 #[cfg(test)]

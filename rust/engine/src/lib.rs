@@ -29,8 +29,12 @@ mod inbound;
 mod index_key;
 mod lifetime;
 mod matcher;
+mod mode;
+mod open_packet;
 mod opened_batch;
 mod outbound;
+mod outer_header;
+mod overhead;
 mod paged_array;
 mod path;
 mod path_mtu;
@@ -51,6 +55,7 @@ mod suite;
 mod tables;
 mod time;
 mod transform;
+mod whole_packet;
 mod windows;
 
 pub use change::{

@@ -32,6 +32,17 @@ pub(crate) struct Parts {
     pub(crate) payload: Vec<u8>,
 }
 
+impl Parts {
+    /// Whether the payload is all that was protected of a packet that had its own IP header.
+    pub(crate) fn is_payload_only(&self, processing: &Processing) -> bool {
+        match processing.mode {
+            Mode::Transport => true,
+            Mode::Any => !matches!(self.next_header, NEXT_HEADER_IPV4 | NEXT_HEADER_IPV6),
+            Mode::Beet { .. } | Mode::Tunnel => false,
+        }
+    }
+}
+
 /// Take a packet that leaves apart, the way of an SA.
 pub(crate) fn take_apart(
     packet: &[u8],
@@ -44,7 +55,7 @@ pub(crate) fn take_apart(
         Mode::Transport => transport(packet, processing),
         Mode::Any if is_between_ends(&outline, path) => transport(packet, processing),
         Mode::Any | Mode::Tunnel => tunnel(packet, &outline, processing, path, identification),
-        Mode::Beet { .. } => beet(packet, &outline, processing, path, identification),
+        Mode::Beet { .. } => beet(packet, &outline, processing, path),
     }
 }
 
@@ -63,7 +74,9 @@ fn transport(packet: &[u8], processing: &Processing) -> Result<Parts, DropReason
     }
     let inside = processing.destination_options == DestinationOptions::Inside;
     let place = chain.transport_place(inside);
-    let whole = packet.get(..chain.total).ok_or(DropReason::FrameMalformed)?;
+    let whole = packet
+        .get(..chain.total)
+        .ok_or(DropReason::FrameMalformed)?;
     let (head, payload) = whole
         .split_at_checked(place.offset)
         .ok_or(DropReason::FrameMalformed)?;
@@ -85,7 +98,7 @@ fn tunnel(
     path: &Path,
     identification: u16,
 ) -> Result<Parts, DropReason> {
-    let header = OuterHeader::around(packet, outline, processing, path, identification);
+    let header = OuterHeader::around(outline, processing, path, identification);
     let (head, protocol_at) = header.to_octets(0).ok_or(DropReason::AddressFamily)?;
     let inner = packet.get(..outline.total);
     Ok(Parts {
@@ -107,7 +120,6 @@ fn beet(
     outline: &IpPacket,
     processing: &Processing,
     path: &Path,
-    identification: u16,
 ) -> Result<Parts, DropReason> {
     let chain = HeaderChain::parse(packet).ok_or(DropReason::FrameMalformed)?;
     if chain.is_fragment() {
@@ -119,8 +131,8 @@ fn beet(
         destination: path.remote.ip(),
         traffic_class: traffic_class(processing.dscp, outline.traffic_class),
         hop_limit: hop_limit(packet),
-        dont_fragment: dont_fragment(processing.df, packet),
-        identification: identification.max(1),
+        dont_fragment: dont_fragment(processing.df, outline.dont_fragment),
+        identification: identification(packet).max(1),
     };
     let (head, protocol_at) = header.to_octets(0).ok_or(DropReason::AddressFamily)?;
     let (fixed, protocol) = if is_v6 { (40, 6) } else { (IPV4_OCTETS, 9) };

@@ -1,6 +1,7 @@
 //! Decrypted packets ready for the device, joined into superpackets where they belong together.
 
 use perilune_wire::coalesce::Coalescer;
+use perilune_wire::ip;
 
 /// A preallocated buffer of frames for a TUN device with `IFF_VNET_HDR`.
 pub struct OpenedBatch {
@@ -44,6 +45,14 @@ impl OpenedBatch {
     #[inline]
     pub(crate) fn has_room_for(&self, octets: usize) -> bool {
         self.frames.has_room_for(octets)
+    }
+
+    /// Add a packet.
+    ///
+    /// Returns:
+    /// `false` when it does not fit, or is none.
+    pub(crate) fn push(&mut self, packet: &[u8]) -> bool {
+        ip::parse(packet).is_some_and(|outline| self.frames.push(packet, &outline))
     }
 
     #[inline]

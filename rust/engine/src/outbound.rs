@@ -11,7 +11,7 @@ use crate::drop_reason::DropReason;
 use crate::engine::{CachedTables, Engine, Progress};
 use crate::event::{Event, Limit};
 use crate::flow_cache::{Epoch, FlowCache, Verdict};
-use crate::sa::OutboundSa;
+use crate::sa::{OutboundSa, SadEntry};
 use crate::sealed_batch::SealedBatch;
 use crate::spd::SpdEntry;
 use crate::tables::Tables;
@@ -174,7 +174,13 @@ impl Engine {
             }
             (Action::Protect, Some(entry)) => {
                 let is_usable = self.is_usable(&entry.sa, outgoing.now);
-                is_usable.then(|| self.protect(policy, entry, outgoing, out))
+                is_usable.then(|| {
+                    if entry.sa.common.is_plain_tunnel() && self.fits_path(entry, outgoing) {
+                        self.protect(policy, entry, outgoing, out)
+                    } else {
+                        self.protect_whole(tables, policy, entry, outgoing, out)
+                    }
+                })
             }
             (Action::Protect, None) => Some(self.wait_for_sa(policy, outgoing, tables.generation)),
         }
@@ -209,6 +215,15 @@ impl Engine {
         Flow::Continue(())
     }
 
+    /// Whether the largest segment of a frame fits what is known of the path of a plain tunnel.
+    #[inline]
+    fn fits_path(&self, entry: &SadEntry<OutboundSa>, outgoing: &Outgoing<'_>) -> bool {
+        let octets = outgoing.packet.octets(outgoing.from);
+        entry
+            .tunnel_mtu(outgoing.now)
+            .is_none_or(|mtu| octets <= mtu)
+    }
+
     /// Drop what is left of a frame from one segment on.
     #[cold]
     pub(crate) fn drop_rest(
@@ -219,6 +234,19 @@ impl Engine {
         sa: Option<&OutboundSa>,
     ) -> Flow {
         let count = long(outgoing.packet.count().saturating_sub(from));
+        self.drop_some(outgoing, count, reason, sa);
+        Flow::Continue(())
+    }
+
+    /// Drop so many segments of a frame.
+    #[cold]
+    pub(crate) fn drop_some(
+        &self,
+        outgoing: &Outgoing<'_>,
+        count: u64,
+        reason: DropReason,
+        sa: Option<&OutboundSa>,
+    ) {
         self.drops.add(reason, count);
         if let Some(sa) = sa {
             sa.common.add_errors(count);
@@ -235,7 +263,6 @@ impl Engine {
                 time: outgoing.now,
             });
         }
-        Flow::Continue(())
     }
 }
 

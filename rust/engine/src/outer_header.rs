@@ -32,7 +32,6 @@ pub(crate) struct OuterHeader {
 impl OuterHeader {
     /// The header around a packet in tunnel mode.
     pub(crate) fn around(
-        inner: &[u8],
         ip: &IpPacket,
         processing: &Processing,
         path: &Path,
@@ -45,7 +44,7 @@ impl OuterHeader {
             destination: pick(keep.destination, ip.flow.destination(), path.remote.ip()),
             traffic_class: traffic_class(processing.dscp, ip.traffic_class),
             hop_limit: processing.hop_limit,
-            dont_fragment: dont_fragment(processing.df, inner),
+            dont_fragment: dont_fragment(processing.df, ip.dont_fragment),
             identification: identification.max(1),
         }
     }
@@ -116,10 +115,11 @@ pub(crate) fn traffic_class(dscp: Dscp, inner: u8) -> u8 {
 }
 
 /// The DF bit outside (RFC 4301, section 8.1).
-pub(crate) fn dont_fragment(df: DontFragment, inner: &[u8]) -> bool {
+#[inline]
+pub(crate) fn dont_fragment(df: DontFragment, inner: bool) -> bool {
     match df {
         DontFragment::Clear => false,
-        DontFragment::Copy => forbids_fragments(inner),
+        DontFragment::Copy => inner,
         DontFragment::Set => true,
     }
 }

@@ -31,6 +31,8 @@ pub struct PathInfo {
     pub encapsulated: bool,
     /// TOS or Traffic Class of the outer header (DSCP and ECN); zero when not known.
     pub traffic_class: u8,
+    /// TTL or hop limit of the outer header; zero when not known.
+    pub hop_limit: u8,
     /// Flow label of an IPv6 outer header for audit records; zero when not known.
     pub flow_label: u32,
 }

@@ -2,7 +2,13 @@
 
 use std::ops::Range;
 
+use perilune_wire::extension_header::ESP;
+use perilune_wire::ip::{self, UDP};
+
+use crate::outer_header::OuterHeader;
 use crate::path::{Encapsulation, Path};
+use crate::processing::Processing;
+use crate::whole_packet::{finish_udp, udp_header};
 
 /// Most segments in one run (the kernel's `UDP_MAX_SEGMENTS` was 64 before Linux 6.9).
 pub const MAX_RUN_SEGMENTS: usize = 64;
@@ -21,6 +27,8 @@ pub struct Run {
     /// TOS or Traffic Class for the outer header: DSCP and ECN of the inner one
     /// (RFC 4301, section 5.1.2; RFC 6040, section 4.1).
     pub traffic_class: u8,
+    /// DF of an IPv4 outer header.
+    pub dont_fragment: bool,
     /// Where the first begins, in octets from the start of the batch.
     pub offset: usize,
     /// Length of all of them in octets.
@@ -31,13 +39,23 @@ pub struct Run {
     pub count: usize,
 }
 
-/// A preallocated buffer of ESP packets and of packets that bypass.
+/// What is said outside of the packets of a run.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Outside {
+    pub(crate) path: Path,
+    pub(crate) encapsulation: Encapsulation,
+    pub(crate) traffic_class: u8,
+    pub(crate) dont_fragment: bool,
+}
+
+/// A preallocated buffer of ESP packets, of whole packets and of packets that bypass.
 pub struct SealedBatch {
     buffer: Box<[u8]>,
     used: usize,
     runs: Vec<Run>,
     run_open: bool,
     bypass: Vec<Range<usize>>,
+    whole: Vec<Range<usize>>,
 }
 
 impl SealedBatch {
@@ -54,6 +72,7 @@ impl SealedBatch {
             runs: Vec::with_capacity(256),
             run_open: false,
             bypass: Vec::with_capacity(256),
+            whole: Vec::new(),
         }
     }
 
@@ -75,9 +94,26 @@ impl SealedBatch {
             .map(|range| self.buffer.get(range.clone()).unwrap_or_default())
     }
 
+    /// Whole IP packets with AH or ESP in them, to be sent with the headers they have.
+    pub fn whole(&self) -> impl ExactSizeIterator<Item = &[u8]> {
+        self.whole
+            .iter()
+            .map(|range| self.buffer.get(range.clone()).unwrap_or_default())
+    }
+
+    /// Everything protected as whole IP packets: the runs with the headers that sockets would give
+    /// them, then those that have theirs.
+    pub fn to_packets(&self) -> Vec<Vec<u8>> {
+        let of_runs = self.runs.iter().flat_map(|run| {
+            let packets = self.octets(run).chunks(run.segment_size.max(1));
+            packets.filter_map(|esp| run.with_headers(esp))
+        });
+        of_runs.chain(self.whole().map(<[u8]>::to_vec)).collect()
+    }
+
     /// Whether there is nothing to send.
     pub fn is_empty(&self) -> bool {
-        self.runs.is_empty() && self.bypass.is_empty()
+        self.runs.is_empty() && self.bypass.is_empty() && self.whole.is_empty()
     }
 
     /// Forget everything; keeps the memory.
@@ -86,6 +122,7 @@ impl SealedBatch {
         self.runs.clear();
         self.run_open = false;
         self.bypass.clear();
+        self.whole.clear();
     }
 
     /// Octets of free space.
@@ -103,35 +140,42 @@ impl SealedBatch {
 
     /// Keep what was written to the first `octets` of [`Self::space`] as one ESP packet.
     #[inline]
-    pub(crate) fn commit_esp(
-        &mut self,
-        octets: usize,
-        path: &Path,
-        encapsulation: Encapsulation,
-        traffic_class: u8,
-    ) {
+    pub(crate) fn commit_esp(&mut self, octets: usize, outside: &Outside) {
         let offset = self.used;
         self.used = self.used.saturating_add(octets);
         if self.run_open
             && let Some(run) = self.runs.last_mut()
-            && run.takes(octets, path, encapsulation, traffic_class)
+            && run.takes(octets, outside)
         {
             run.len = run.len.saturating_add(octets);
             run.count = run.count.saturating_add(1);
             self.run_open = octets == run.segment_size && run.count < MAX_RUN_SEGMENTS;
             return;
         }
-        let (segment_size, path) = (octets, *path);
         self.runs.push(Run {
-            path,
-            encapsulation,
-            traffic_class,
+            path: outside.path,
+            encapsulation: outside.encapsulation,
+            traffic_class: outside.traffic_class,
+            dont_fragment: outside.dont_fragment,
             offset,
             len: octets,
-            segment_size,
+            segment_size: octets,
             count: 1,
         });
         self.run_open = true;
+    }
+
+    /// Keep a protected packet that has its IP header.
+    ///
+    /// Returns:
+    /// `None` when there is no room.
+    pub(crate) fn commit_whole(&mut self, packet: &[u8]) -> Option<()> {
+        self.space(packet.len())?.copy_from_slice(packet);
+        let offset = self.used;
+        self.used = self.used.saturating_add(packet.len());
+        self.whole.push(offset..self.used);
+        self.run_open = false;
+        Some(())
     }
 
     /// Keep what was written to the first `octets` of [`Self::space`] as one packet in the clear.
@@ -144,19 +188,41 @@ impl SealedBatch {
 }
 
 impl Run {
+    /// One packet of the run behind an IP header, and a UDP header where it travels in UDP.
+    fn with_headers(&self, esp: &[u8]) -> Option<Vec<u8>> {
+        let header = OuterHeader {
+            source: self.path.local.ip(),
+            destination: self.path.remote.ip(),
+            traffic_class: self.traffic_class,
+            hop_limit: Processing::HOP_LIMIT,
+            dont_fragment: self.dont_fragment,
+            identification: 1,
+        };
+        let protocol = match self.encapsulation {
+            Encapsulation::None => ESP,
+            Encapsulation::Udp => UDP,
+        };
+        let (mut packet, _) = header.to_octets(protocol)?;
+        let udp_at = packet.len();
+        if self.encapsulation == Encapsulation::Udp {
+            packet.extend_from_slice(&udp_header(&self.path));
+        }
+        packet.extend_from_slice(esp);
+        ip::set_length(&mut packet)?;
+        if self.encapsulation == Encapsulation::Udp {
+            finish_udp(&mut packet, udp_at)?;
+        }
+        Some(packet)
+    }
+
     #[inline]
-    fn takes(
-        &self,
-        octets: usize,
-        path: &Path,
-        encapsulation: Encapsulation,
-        traffic_class: u8,
-    ) -> bool {
+    fn takes(&self, octets: usize, outside: &Outside) -> bool {
         octets <= self.segment_size
             && self.len.saturating_add(octets) <= MAX_RUN_OCTETS
-            && self.traffic_class == traffic_class
-            && self.encapsulation == encapsulation
-            && self.path == *path
+            && self.traffic_class == outside.traffic_class
+            && self.dont_fragment == outside.dont_fragment
+            && self.encapsulation == outside.encapsulation
+            && self.path == outside.path
     }
 }
 
@@ -164,10 +230,15 @@ impl Run {
 mod tests {
     use super::*;
 
-    fn path(port: u16) -> Path {
-        Path {
-            local: "192.0.2.1:4500".parse().unwrap(),
-            remote: ([192, 0, 2, 2], port).into(),
+    fn outside(port: u16) -> Outside {
+        Outside {
+            path: Path {
+                local: "192.0.2.1:4500".parse().unwrap(),
+                remote: ([192, 0, 2, 2], port).into(),
+            },
+            encapsulation: Encapsulation::Udp,
+            traffic_class: 0,
+            dont_fragment: false,
         }
     }
 
@@ -175,7 +246,7 @@ mod tests {
         let mut batch = SealedBatch::with_capacity(1 << 20);
         for &(octets, port) in sizes {
             batch.space(octets).unwrap();
-            batch.commit_esp(octets, &path(port), Encapsulation::Udp, 0);
+            batch.commit_esp(octets, &outside(port));
         }
         batch
             .runs()
@@ -212,9 +283,9 @@ mod tests {
     #[test]
     fn a_bypassed_packet_splits_a_run() {
         let mut batch = SealedBatch::with_capacity(0);
-        batch.commit_esp(50, &path(1), Encapsulation::Udp, 0);
+        batch.commit_esp(50, &outside(1));
         batch.commit_bypass(20);
-        batch.commit_esp(50, &path(1), Encapsulation::Udp, 0);
+        batch.commit_esp(50, &outside(1));
         assert_eq!(batch.runs().len(), 2);
         assert_eq!(batch.bypass().map(<[u8]>::len).collect::<Vec<_>>(), [20]);
         batch.clear();

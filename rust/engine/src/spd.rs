@@ -45,12 +45,21 @@ impl PolicyCounters {
 }
 
 impl SpdEntry {
+    /// Whether an SA is there for another of the entry to travel in.
+    fn carries_another(&self, carrier: &SadEntry<OutboundSa>) -> bool {
+        let within = |entry: &Arc<SadEntry<OutboundSa>>| entry.sa.common.within;
+        let mut named = self.sas.iter().filter_map(within);
+        named.any(|id| (id.spi, id.remote) == carrier.key())
+    }
+
     /// Choose the SA for a packet: of those whose selectors fit, the newest that is ready;
     /// when none is, the newest.
     pub(crate) fn pick(&self, flow: &FlowKey) -> Option<usize> {
         let fits = |entry: &SadEntry<OutboundSa>| {
             let common = &entry.sa.common;
-            !common.is_ended() && common.selectors.contains_outbound(flow)
+            !common.is_ended()
+                && common.selectors.contains_outbound(flow)
+                && !self.carries_another(entry)
         };
         let mut newest = None;
         for (index, entry) in self

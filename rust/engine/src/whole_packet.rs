@@ -1,7 +1,7 @@
 //! Packets that leave with headers made here and not by a socket: every mode, AH, bundles, and what
 //! has to be fragmented or is too large for its path (RFC 4301, sections 4.1, 5.1 and 8).
 
-use perilune_wire::esp::{EspHeader, TRAILER_OCTETS};
+use perilune_wire::esp::EspHeader;
 use perilune_wire::ip;
 
 use crate::drop_reason::DropReason;
@@ -10,7 +10,8 @@ use crate::engine::Engine;
 use crate::event::Limit;
 use crate::mode::{Parts, take_apart};
 use crate::outbound::{Flow, Outgoing, long};
-use crate::path::Encapsulation;
+use crate::overhead::UDP_OCTETS;
+use crate::path::{Encapsulation, Path};
 use crate::sa::{OutboundSa, SadEntry};
 use crate::sealed_batch::SealedBatch;
 use crate::spd::SpdEntry;
@@ -22,7 +23,6 @@ use crate::transform::Sequence;
 pub(crate) const MAX_NESTING: usize = 4;
 /// Room for one packet of any size, in as many fragments as the smallest path makes of it.
 const WORST_OCTETS: usize = SealedBatch::MIN_OCTETS;
-const UDP_OCTETS: usize = 8;
 
 /// A packet that did not leave, and on which SA it failed.
 pub(crate) struct Refused<'a> {
@@ -111,13 +111,14 @@ impl Engine {
     ) -> Result<Vec<u8>, DropReason> {
         let sa = &entry.sa;
         let processing = &sa.common.processing;
-        let parts = take_apart(packet, processing, &entry.path, self.next_identification())?;
+        let identification = self.next_identification();
+        let parts = take_apart(packet, processing, &entry.path, identification)?;
         let number = self.take_number(sa, long(packet.len()), now)?;
         let sequence = Sequence {
             number,
             esn: sa.common.esn,
         };
-        let sealed = seal_esp(entry, parts, sequence)?;
+        let sealed = seal_esp(entry, parts, sequence, now)?;
         sa.common.touch(now);
         Ok(sealed)
     }
@@ -149,8 +150,10 @@ fn seal_esp(
     entry: &SadEntry<OutboundSa>,
     parts: Parts,
     sequence: Sequence,
+    now: Instant,
 ) -> Result<Vec<u8>, DropReason> {
     let sa = &entry.sa;
+    let with_tfc = entry.with_tfc_padding(&parts, now);
     let layout = sa.common.transform.layout();
     let Parts {
         head: mut packet,
@@ -159,11 +162,17 @@ fn seal_esp(
         payload,
     } = parts;
     let is_udp = entry.encapsulation == Encapsulation::Udp;
-    let protocol = if is_udp { ip::UDP } else { sa.common.protocol.number() };
-    *packet.get_mut(protocol_at).ok_or(DropReason::FrameMalformed)? = protocol;
+    let protocol = if is_udp {
+        ip::UDP
+    } else {
+        sa.common.protocol.number()
+    };
+    *packet
+        .get_mut(protocol_at)
+        .ok_or(DropReason::FrameMalformed)? = protocol;
     let udp_at = packet.len();
     if is_udp {
-        packet.extend_from_slice(&udp_header(entry));
+        packet.extend_from_slice(&udp_header(&entry.path));
     }
     let esp_at = packet.len();
     let header = EspHeader {
@@ -173,9 +182,12 @@ fn seal_esp(
     packet.extend_from_slice(&header.to_octets());
     packet.resize(esp_at.saturating_add(layout.payload()), 0);
     packet.extend_from_slice(&payload);
-    let padding_at = packet.len();
-    let padded = layout.padded(payload.len());
-    let trailer_end = padding_at.saturating_add(padded.saturating_sub(payload.len()));
+    let padding_at = esp_at
+        .saturating_add(layout.payload())
+        .saturating_add(with_tfc);
+    packet.resize(padding_at, 0);
+    let trailer_octets = layout.padded(with_tfc).saturating_sub(with_tfc);
+    let trailer_end = padding_at.saturating_add(trailer_octets);
     packet.resize(trailer_end, 0);
     let trailer = packet.get_mut(padding_at..).unwrap_or_default();
     write_trailer(trailer, next_header).ok_or(DropReason::TooLarge)?;
@@ -190,4 +202,24 @@ fn seal_esp(
         finish_udp(&mut packet, udp_at).ok_or(DropReason::TooLarge)?;
     }
     Ok(packet)
+}
+
+/// Ports of the path; length and checksum come later.
+pub(crate) fn udp_header(path: &Path) -> [u8; UDP_OCTETS] {
+    let [s0, s1] = path.local.port().to_be_bytes();
+    let [d0, d1] = path.remote.port().to_be_bytes();
+    [s0, s1, d0, d1, 0, 0, 0, 0]
+}
+
+/// Fill in length and checksum of the UDP header at an offset.
+pub(crate) fn finish_udp(packet: &mut [u8], at: usize) -> Option<()> {
+    let octets = u16::try_from(packet.len().checked_sub(at)?).ok()?;
+    let length = packet.get_mut(at.checked_add(4)?..)?.first_chunk_mut()?;
+    *length = octets.to_be_bytes();
+    //= https://www.rfc-editor.org/rfc/rfc3948#section-2.1
+    //# the IPv4 UDP Checksum SHOULD be transmitted as a zero value
+    if packet.first()? >> 4 == 4 {
+        return Some(());
+    }
+    ip::set_transport_checksum(packet)
 }

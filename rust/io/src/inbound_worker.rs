@@ -238,6 +238,7 @@ impl<'a> Source<'a> {
             remote,
             encapsulated: matches!(self, Self::Udp(_)),
             traffic_class: message.ancillary.traffic_class,
+            hop_limit: 0,
             flow_label: 0,
         }
     }

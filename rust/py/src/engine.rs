@@ -103,6 +103,7 @@ impl PyEngine {
             remote: path.0.remote,
             encapsulated: udp,
             traffic_class: 0,
+            hop_limit: 0,
             flow_label: 0,
         };
         let mut esp = esp.to_vec();

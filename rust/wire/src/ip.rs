@@ -31,6 +31,8 @@ pub struct IpPacket {
     pub traffic_class: u8,
     /// IPv6 flow label; zero for IPv4.
     pub flow_label: u32,
+    /// Whether routers may not fragment it: IPv4 with DF, and IPv6.
+    pub dont_fragment: bool,
     /// Whether it is a fragment, the first one included.
     pub is_fragment: bool,
     /// Whether there are neither IPv4 options nor IPv6 extension headers.
@@ -91,11 +93,43 @@ pub fn set_length(packet: &mut [u8]) -> Option<()> {
             set_ipv4_checksum(packet, header);
         }
         6 => {
-            let octets = u16::try_from(packet.len().checked_sub(IPV6_FIXED)?).ok()?;
+            let octets = u16::try_from(packet.len().checked_sub(IPV6_OCTETS)?).ok()?;
             crate::transport::put(packet, 4, octets.to_be_bytes());
         }
         _ => return None,
     }
+    Some(())
+}
+
+/// Compute the checksum of the TCP segment or UDP datagram in a packet and put it in its place;
+/// any other packet, and a fragment, stays as it is.
+///
+/// Returns:
+/// `None` when there is no sound packet.
+pub fn set_transport_checksum(packet: &mut [u8]) -> Option<()> {
+    let outline = parse(packet)?;
+    let at = match outline.flow.protocol() {
+        TCP => crate::transport::tcp::CHECKSUM,
+        UDP => crate::transport::udp::CHECKSUM,
+        _ => return Some(()),
+    };
+    let mut next = packet.get_mut(outline.transport..outline.total)?;
+    if outline.flow.protocol() == UDP {
+        // What is behind the datagram is not summed.
+        let length = crate::transport::get(next, crate::transport::udp::LENGTH);
+        let octets = usize::from(u16::from_be_bytes(length.unwrap_or_default()));
+        next = next.get_mut(..octets)?;
+    }
+    if outline.is_fragment || next.len() < at.saturating_add(2) {
+        return Some(());
+    }
+    crate::transport::put(next, at, [0, 0]);
+    let sum = outline.pseudo_header(next.len()).with(next);
+    let checksum = match outline.flow.protocol() {
+        UDP => sum.checksum_not_zero(),
+        _ => sum.checksum(),
+    };
+    crate::transport::put(next, at, checksum);
     Some(())
 }
 
@@ -151,6 +185,7 @@ fn parse_v4(octets: &[u8]) -> Option<IpPacket> {
         total,
         traffic_class: tos,
         flow_label: 0,
+        dont_fragment: f0 & 0x40 != 0,
         is_fragment: fragment != 0,
         is_plain: transport == IPV4_OCTETS,
     })
@@ -184,6 +219,7 @@ fn parse_v6(octets: &[u8]) -> Option<IpPacket> {
         total,
         traffic_class,
         flow_label,
+        dont_fragment: true,
         is_fragment: chain.is_fragment(),
         is_plain: transport == IPV6_OCTETS,
     })

@@ -63,6 +63,7 @@ fn from() -> PathInfo {
         remote: address,
         encapsulated: true,
         traffic_class: 0,
+        hop_limit: 0,
         flow_label: 0,
     }
 }

@@ -213,6 +213,7 @@ pub(crate) fn from_a() -> PathInfo {
         remote: address(1),
         encapsulated: true,
         traffic_class: 0,
+        hop_limit: 0,
         flow_label: 0,
     }
 }

@@ -1,0 +1,346 @@
+//! Every mode, inner and outer family, in UDP and without: what goes in comes out.
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+mod common;
+use std::net::{IpAddr, SocketAddr};
+
+use common::*;
+use perilune_engine::*;
+use perilune_wire::ip;
+use proptest::prelude::*;
+
+const EVERYTHING: [&str; 2] = [
+    "0.0.0.0-255.255.255.255",
+    "::-ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff",
+];
+
+/// The ends of the SA in each family, and hosts behind them.
+fn end(ipv6: bool, side: u8) -> IpAddr {
+    let text = if ipv6 {
+        format!("2001:db8::{side}")
+    } else {
+        format!("192.0.2.{side}")
+    };
+    text.parse().unwrap()
+}
+
+fn host(ipv6: bool, side: u8) -> IpAddr {
+    let text = if ipv6 {
+        format!("fd0{side}::7")
+    } else {
+        format!("10.{side}.0.7")
+    };
+    text.parse().unwrap()
+}
+
+fn everything() -> SelectorPair {
+    let all: Vec<_> = EVERYTHING
+        .iter()
+        .map(|range| selector(range, 0, Ports::Any))
+        .collect();
+    SelectorPair::new(all.clone(), all)
+}
+
+fn path(ipv6: bool, local: u8) -> Path {
+    let at = |side| SocketAddr::new(end(ipv6, side), 4500);
+    Path {
+        local: at(local),
+        remote: at(3 - local),
+    }
+}
+
+/// A UDP datagram, complete.
+fn datagram(source: IpAddr, destination: IpAddr, class: u8, payload: &[u8]) -> Vec<u8> {
+    let length = u16::try_from(8 + payload.len()).unwrap();
+    let mut packet = match (source, destination) {
+        (IpAddr::V4(s), IpAddr::V4(d)) => {
+            let mut head = vec![0x45, class, 0, 0, 0, 9, 0, 0, 61, 17, 0, 0];
+            head.extend_from_slice(&[s.octets(), d.octets()].concat());
+            head
+        }
+        (IpAddr::V6(s), IpAddr::V6(d)) => {
+            let mut head = vec![0x60 | (class >> 4), class << 4, 0, 0, 0, 0, 17, 61];
+            head.extend_from_slice(&[s.octets(), d.octets()].concat());
+            head
+        }
+        _ => unreachable!(),
+    };
+    packet.extend_from_slice(&[0x30, 0x39, 0, 53]);
+    packet.extend_from_slice(&length.to_be_bytes());
+    packet.extend_from_slice(&[0, 0]);
+    packet.extend_from_slice(payload);
+    ip::set_length(&mut packet).unwrap();
+    ip::set_transport_checksum(&mut packet).unwrap();
+    packet
+}
+
+/// A sender and a receiver of one SA, or of a bundle of SAs.
+struct Ends {
+    sender: Engine,
+    receiver: Engine,
+}
+
+impl Ends {
+    fn new(sas: &[SaConfig], ipv6_outside: bool) -> Self {
+        let (sender, receiver) = (Engine::new(), Engine::new());
+        for (engine, direction, local) in [
+            (&sender, Direction::Outbound, 1),
+            (&receiver, Direction::Inbound, 2),
+        ] {
+            let policy = policy(1, Action::Protect, everything());
+            engine.apply(&[Change::AddPolicy(policy)], NOW).unwrap();
+            for sa in sas {
+                let mut sa = sa.clone();
+                sa.direction = direction;
+                sa.path = path(ipv6_outside, local);
+                sa.within = sa.within.map(|id| SaId::new(direction, id.spi, sa.path));
+                if let Mode::Beet { local, remote } = sa.processing.mode
+                    && direction == Direction::Inbound
+                {
+                    sa.processing.mode = Mode::Beet {
+                        local: remote,
+                        remote: local,
+                    };
+                }
+                engine.apply(&[add(sa)], NOW).unwrap();
+            }
+        }
+        Self { sender, receiver }
+    }
+
+    fn seal(&self, packet: &[u8]) -> Vec<Vec<u8>> {
+        let mut batch = SealedBatch::with_capacity(0);
+        let frame = [&[0; VIRTIO], packet].concat();
+        let mut worker = self.sender.outbound_worker();
+        let progress = self.sender.seal(&mut worker, &frame, NOW, &mut batch);
+        assert_eq!(progress, Progress::Done);
+        batch.to_packets()
+    }
+
+    fn open(&self, packet: &[u8]) -> Vec<Vec<u8>> {
+        let mut out = OpenedBatch::with_capacity(0);
+        let outline = ip::parse(packet).unwrap();
+        let from = PathInfo {
+            local: SocketAddr::new(outline.flow.destination(), 4500),
+            remote: SocketAddr::new(outline.flow.source(), 4500),
+            encapsulated: false,
+            traffic_class: outline.traffic_class,
+            hop_limit: 0,
+            flow_label: 0,
+        };
+        let mut worker = self.receiver.inbound_worker();
+        let mut packet = packet.to_vec();
+        let progress = self
+            .receiver
+            .open_packet(&mut worker, &mut packet, &from, NOW, &mut out);
+        assert_eq!(progress, Progress::Done);
+        out.frames().map(|frame| frame[VIRTIO..].to_vec()).collect()
+    }
+}
+
+fn sa(mode: Mode) -> SaConfig {
+    SaConfig {
+        encapsulation: Encapsulation::None,
+        processing: Processing::of(mode),
+        selectors: everything(),
+        ..sa_ab(Direction::Outbound, GCM)
+    }
+}
+
+fn modes(ipv6: bool) -> impl Strategy<Value = Mode> {
+    prop_oneof![
+        Just(Mode::Any),
+        Just(Mode::Transport),
+        Just(Mode::Tunnel),
+        Just(Mode::Beet {
+            local: host(ipv6, 1),
+            remote: host(ipv6, 2),
+        }),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn what_goes_in_comes_out(
+        (inner6, mode) in any::<bool>().prop_flat_map(|ipv6| (Just(ipv6), modes(ipv6))),
+        outer6: bool,
+        in_udp: bool,
+        at_ends: bool,
+        tfc in prop_oneof![
+            Just(TfcPadding::None),
+            Just(TfcPadding::PathMtu),
+            (1u16..1500).prop_map(TfcPadding::To),
+        ],
+        payload in prop::collection::vec(any::<u8>(), 0..1200),
+        class in 0u8..64,
+    ) {
+        let is_beet = matches!(mode, Mode::Beet { .. });
+        let outer6 = if mode == Mode::Transport || (mode == Mode::Any && at_ends) { inner6 } else { outer6 };
+        let at = |side| if mode == Mode::Transport || (at_ends && !is_beet) {
+            end(inner6, side)
+        } else {
+            host(inner6, side)
+        };
+        let mut sa = sa(mode);
+        sa.processing.tfc = tfc;
+        if in_udp {
+            sa.encapsulation = Encapsulation::Udp;
+        }
+        let ends = Ends::new(&[sa], outer6);
+        let packet = datagram(at(1), at(2), class << 2, &payload);
+        let sealed = ends.seal(&packet);
+        prop_assert_eq!(sealed.len(), 1);
+        prop_assert_eq!(sealed[0][0] >> 4, if outer6 { 6 } else { 4 });
+        if let TfcPadding::To(octets) = tfc && mode == Mode::Tunnel {
+            prop_assert!(sealed[0].len() > usize::from(octets));
+        }
+        let mut opened = ends.open(&sealed[0]);
+        prop_assert_eq!(all_drops(&ends.receiver), 0, "{:?}", mode);
+        // A datagram in transport mode may be followed by padding that its own length leaves out.
+        opened[0].truncate(packet.len());
+        if !inner6 && is_beet && outer6 {
+            // An IPv6 header has no room for the identification.
+            opened[0][4..6].copy_from_slice(&packet[4..6]);
+        }
+        ip::set_length(&mut opened[0]).unwrap();
+        prop_assert_eq!(&opened[0], &packet);
+        prop_assert!(ends.open(&sealed[0]).is_empty(), "a second time");
+    }
+}
+
+/// Two SAs, the first within the second.
+fn bundle(inner: Mode, outer: Mode) -> [SaConfig; 2] {
+    let first = SaConfig {
+        within: Some(SaId::new(Direction::Outbound, 0x3000, path_ab())),
+        ..sa(inner)
+    };
+    let second = SaConfig {
+        spi: 0x3000,
+        ..sa(outer)
+    };
+    [first, second]
+}
+
+#[test]
+fn a_bundle_is_gone_through_in_both_directions() {
+    for (inner, outer) in [
+        (Mode::Transport, Mode::Transport),
+        (Mode::Transport, Mode::Tunnel),
+        (Mode::Tunnel, Mode::Transport),
+        (Mode::Tunnel, Mode::Tunnel),
+    ] {
+        let ends = Ends::new(&bundle(inner, outer), false);
+        let packet = datagram(end(false, 1), end(false, 2), 0, b"twice");
+        let sealed = ends.seal(&packet);
+        assert_eq!(ends.open(&sealed[0]), [packet], "{inner:?} in {outer:?}");
+        let packets: Vec<_> = ends
+            .receiver
+            .stats()
+            .sas
+            .iter()
+            .map(|sa| sa.packets)
+            .collect();
+        assert_eq!(packets, [1, 1]);
+    }
+}
+
+#[test]
+fn a_packet_outside_its_bundle_is_refused() {
+    let sas = bundle(Mode::Transport, Mode::Tunnel);
+    let whole = Ends::new(&sas, false);
+    let bare = Ends::new(
+        &[SaConfig {
+            within: None,
+            ..sas[0].clone()
+        }],
+        false,
+    );
+    let packet = datagram(end(false, 1), end(false, 2), 0, b"once");
+    let sealed = bare.seal(&packet);
+    assert!(whole.open(&sealed[0]).is_empty());
+    assert_eq!(drops(&whole.receiver, DropReason::BundleIncomplete), 1);
+    assert!(matches!(
+        whole.receiver.take_events(1)[..],
+        [Event::Audit {
+            reason: DropReason::BundleIncomplete,
+            spi: SPI_AB,
+            ..
+        }]
+    ));
+}
+
+#[test]
+fn nesting_has_an_end() {
+    let chain = |count: u32| -> Vec<_> {
+        let sa_within = |n: u32| SaConfig {
+            spi: 0x3000 + n,
+            within: (n + 1 < count)
+                .then(|| SaId::new(Direction::Outbound, 0x3001 + n, path(false, 1))),
+            ..sa(Mode::Tunnel)
+        };
+        (0..count).map(sa_within).collect()
+    };
+    let packet = datagram(end(false, 1), end(false, 2), 0, b"deep");
+    let four = Ends::new(&chain(4), false);
+    assert_eq!(four.open(&four.seal(&packet)[0]), [packet.clone()]);
+    let five = Ends::new(&chain(5), false);
+    assert!(five.seal(&packet).is_empty());
+    assert_eq!(drops(&five.sender, DropReason::NestingTooDeep), 1);
+}
+
+// covers R4303-3.4.1-1
+#[test]
+fn a_fragment_with_esp_in_it_is_refused() {
+    let ends = Ends::new(&[sa(Mode::Transport)], false);
+    let packet = datagram(end(false, 1), end(false, 2), 0, b"in parts");
+    let mut sealed = ends.seal(&packet).remove(0);
+    sealed[6] |= 0x20;
+    ip::set_length(&mut sealed).unwrap();
+    assert!(ends.open(&sealed).is_empty());
+    assert_eq!(drops(&ends.receiver, DropReason::FragmentWithIpsec), 1);
+}
+
+#[test]
+fn dscp_and_df_outside_are_as_configured() {
+    let packet = datagram(host(false, 1), host(false, 2), 0xb9, b"marked");
+    let outer = |change: fn(&mut Processing)| {
+        let mut sa = sa(Mode::Tunnel);
+        change(&mut sa.processing);
+        let sealed = Ends::new(&[sa], false).seal(&packet).remove(0);
+        (sealed[1], sealed[6] & 0x40 != 0, sealed[8])
+    };
+    assert_eq!(outer(|_| {}), (0xb9, false, 64));
+    assert_eq!(outer(|form| form.df = DontFragment::Set), (0xb9, true, 64));
+    assert_eq!(outer(|form| form.dscp = Dscp::Map(10)), (0x29, false, 64));
+    assert_eq!(outer(|form| form.hop_limit = 9), (0xb9, false, 9));
+}
+
+// covers R4301-8.1-1
+#[test]
+fn df_is_copied_set_or_cleared() {
+    let mut packet = datagram(host(false, 1), host(false, 2), 0, b"whole");
+    packet[6] |= 0x40;
+    ip::set_length(&mut packet).unwrap();
+    for (df, expected) in [
+        (DontFragment::Clear, false),
+        (DontFragment::Copy, true),
+        (DontFragment::Set, true),
+    ] {
+        let mut sa = sa(Mode::Tunnel);
+        sa.processing.df = df;
+        let sealed = Ends::new(&[sa], false).seal(&packet).remove(0);
+        assert_eq!(sealed[6] & 0x40 != 0, expected, "{df:?}");
+    }
+}
+
+#[test]
+fn addresses_are_preserved_where_asked() {
+    let packet = datagram(host(false, 1), host(false, 2), 0, b"to all");
+    let mut sa = sa(Mode::Tunnel);
+    sa.processing.preserved = PreservedAddresses {
+        source: true,
+        destination: true,
+    };
+    let sealed = Ends::new(&[sa], false).seal(&packet).remove(0);
+    assert_eq!(sealed[12..20], packet[12..20]);
+}
