@@ -17,7 +17,7 @@ from lab.daemon import IkeDaemon
 from lab.errors import LabError
 from lab.perilune import Perilune
 from lab.privileges import standing
-from lab.process import Child, until
+from lab.process import PATIENCE_S, Child, until
 from lab.topology import Sites, host, outer, two_sites
 from lab.traffic import WEB_PORT, program, services, transfer
 
@@ -136,7 +136,7 @@ def _without_tunnel(cast: Cast) -> Overheard:
         cast.stage.step("Before there is a tunnel, whoever sits on the wire reads along") as say,
         _ears(cast, "clear") as (wire, _),
     ):
-        cast.sites.host_a.run(*program("fetch", _url(), str(10**9)), timeout_s=30)
+        cast.sites.host_a.run(*program("fetch", _url(), str(10**9)))
         overheard = wire.finish()
         say(f'"{NEEDLES[-1]}" read {overheard.seen[NEEDLES[-1]]:,} times')
     return overheard
@@ -158,14 +158,18 @@ class _Fetch:
     child: Child
 
     def reaches(self, octets: int) -> None:
-        until(lambda: self.octets() >= octets or self.child.returncode is not None, 20.0, f"{octets} octets")
+        until(
+            lambda: self.octets() >= octets or self.child.returncode is not None,
+            PATIENCE_S,
+            f"{octets} octets",
+        )
 
     def octets(self) -> int:
         lines = [line for line in self.child.log().splitlines() if line.isdigit()]
         return int(lines[-1]) if lines else 0
 
     def sha256(self) -> str:
-        if self.child.wait(20.0) != 0:
+        if self.child.wait(PATIENCE_S) != 0:
             raise LabError(f"the download failed: {self.child.tail()}")
         return str(json.loads(self.child.log().splitlines()[-1])["sha256"])
 
@@ -202,7 +206,7 @@ def _ike_spi(gateway: IkeDaemon) -> str:
 def _changed(order: Callable[[], None], spi: Callable[[], str]) -> str:
     before = spi()
     order()
-    after = until(lambda: (now := spi()) != before and now, 10.0, "another SPI")
+    after = until(lambda: (now := spi()) != before and now, PATIENCE_S, "another SPI")
     return f"SPI {before} -> {after}"
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lab.namespace import Namespace
-from lab.process import Child
+from lab.process import PATIENCE_S, Child
 from lab.traffic import program
 
 
@@ -48,7 +48,7 @@ class Tap:
         self._child = child
         child.wait_for_log("listening")
 
-    def wait_for(self, kind: str, timeout_s: float = 60.0) -> None:
+    def wait_for(self, kind: str, timeout_s: float = PATIENCE_S) -> None:
         """Wait until a packet of a kind came by.
 
         Raises:
@@ -59,7 +59,7 @@ class Tap:
     def finish(self) -> Overheard:
         """Stop listening and tell."""
         self._child.interrupt()
-        self._child.wait(30.0)
+        self._child.wait(PATIENCE_S)
         return Overheard(**json.loads(self._child.log().strip().splitlines()[-1]))
 
 

@@ -10,13 +10,10 @@ from typing import Self, TypeVar
 
 from lab.errors import LabError
 from lab.namespace import Namespace
-from lab.process import Child, until
+from lab.process import PATIENCE_S, Child, until
 from lab.vici import ChildSa, Control, IkeSa
 
 T = TypeVar("T")
-
-_GRACE_S = 15.0
-"""A busy machine takes its time; what ends in time does not wait for this."""
 
 
 class IkeDaemon(ABC):
@@ -60,7 +57,7 @@ class IkeDaemon(ABC):
         """Start it and wait until it takes commands."""
         self.socket_path.unlink(missing_ok=True)
         self._child = self._spawn()
-        until(self._is_ready, 15.0, f"{self._child.name} to take commands")
+        until(self._is_ready, PATIENCE_S, f"{self._child.name} to take commands")
         self._load()
 
     def stop(self) -> int:
@@ -69,17 +66,17 @@ class IkeDaemon(ABC):
         Returns:
             Its exit code.
         """
-        return self.child.terminate(_GRACE_S) if self._child else 0
+        return self.child.terminate(PATIENCE_S) if self._child else 0
 
     def kill(self) -> None:
         """End it as a crash does: nothing is said to the peer."""
         self.child.kill()
 
-    def control(self, timeout_s: float = 15.0) -> Control:
+    def control(self, timeout_s: float = PATIENCE_S) -> Control:
         """A new connection to it."""
         return Control(self.socket_path, timeout_s)
 
-    def initiate(self, child: str, timeout_s: float = 12.0) -> None:
+    def initiate(self, child: str, timeout_s: float = PATIENCE_S) -> None:
         """Set a child up, and the IKE SA that it needs.
 
         Args:
@@ -92,7 +89,7 @@ class IkeDaemon(ABC):
         with self.control(timeout_s + 3) as control:
             control.request("initiate", child=child, timeout=int(timeout_s * 1000), loglevel=0)
 
-    def terminate(self, ike: str, timeout_s: float = 8.0) -> None:
+    def terminate(self, ike: str, timeout_s: float = PATIENCE_S) -> None:
         """Delete the IKE SAs of a connection, and their children with them."""
         with self.control(timeout_s + 3) as control:
             control.request("terminate", ike=ike, timeout=int(timeout_s * 1000))
@@ -121,7 +118,7 @@ class IkeDaemon(ABC):
         """The Child SAs, all or those with one name."""
         return [sa for ike in self.ike_sas() for sa in ike.children if not child or sa.name == child]
 
-    def wait_for_child(self, child: str, timeout_s: float = 15.0) -> ChildSa:
+    def wait_for_child(self, child: str, timeout_s: float = PATIENCE_S) -> ChildSa:
         """Wait until a child is installed."""
 
         def installed() -> ChildSa | None:

@@ -14,7 +14,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from lab.errors import LabError
-from lab.process import Child, until
+from lab.process import PATIENCE_S, Child, until
 
 DEATH_WITH_US = ("setpriv", "--pdeathsig", "KILL")
 
@@ -46,7 +46,7 @@ class Namespace:
     def run(
         self,
         *argv: str,
-        timeout_s: float = 10.0,
+        timeout_s: float = PATIENCE_S,
         check: bool = True,
         text_in: str | None = None,
         env: Mapping[str, str] | None = None,
@@ -143,7 +143,7 @@ def _hold(name: str, stack: ExitStack) -> Namespace:
             raise LabError(f"no namespace for {name}: {text}")
         return comm.read_text() == "cat\n"
 
-    until(is_held, 5.0, f"the namespace of {name}", every_s=0.002)
+    until(is_held, PATIENCE_S, f"the namespace of {name}", every_s=0.002)
     return Namespace(name, holder)
 
 
@@ -193,7 +193,7 @@ def _settle(namespace: Namespace, device: str) -> None:
         text = namespace.ip("-6", "address", "show", "dev", device)
         return " fe80:" in text and "tentative" not in text
 
-    until(settled, 30.0, f"{device} in {namespace.name} to have its link-local address", every_s=0.01)
+    until(settled, PATIENCE_S, f"{device} in {namespace.name} to have its link-local address", every_s=0.01)
 
 
 def whole_frames(namespace: Namespace, device: str) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from lab.daemon import IkeDaemon
 from lab.namespace import Namespace
-from lab.process import Child
+from lab.process import PATIENCE_S, Child
 
 
 class Perilune(IkeDaemon):
@@ -52,7 +52,7 @@ class Perilune(IkeDaemon):
     def _load(self) -> None:
         """Do nothing: its command line named the configuration."""
 
-    def command(self, *words: str, timeout_s: float = 20.0) -> subprocess.CompletedProcess[str]:
+    def command(self, *words: str, timeout_s: float = PATIENCE_S) -> subprocess.CompletedProcess[str]:
         """Run `perilune WORDS` against it, as a user would."""
         argv = (sys.executable, "-m", "perilune", *words)
         env = {"PERILUNE_URI": self.uri}

@@ -16,6 +16,9 @@ from lab.errors import LabError
 
 T = TypeVar("T")
 
+PATIENCE_S = 60.0
+"""How long to wait for what is to happen soon, in seconds; only what is broken takes so long."""
+
 CLOCK_TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 
@@ -92,7 +95,7 @@ class Child:
         """Everything it has written so far."""
         return self.log_path.read_text(errors="replace")
 
-    def wait_for_log(self, pattern: str, timeout_s: float = 10.0, after: int = 0) -> re.Match[str]:
+    def wait_for_log(self, pattern: str, timeout_s: float = PATIENCE_S, after: int = 0) -> re.Match[str]:
         """Wait until a line of its log matches.
 
         Args:

@@ -12,7 +12,7 @@ from pathlib import Path
 from lab.daemon import IkeDaemon
 from lab.errors import MissingProgramError
 from lab.namespace import Namespace
-from lab.process import Child
+from lab.process import PATIENCE_S, Child
 
 CHARON = Path("/usr/sbin/charon-systemd")
 PLUGINS = Path("/usr/lib/ipsec/plugins")
@@ -122,7 +122,7 @@ class StrongSwan(IkeDaemon):
     def _load(self) -> None:
         self.swanctl("--load-all", "--file", str(self.config_path))
 
-    def swanctl(self, command: str, *words: str, timeout_s: float = 20.0) -> str:
+    def swanctl(self, command: str, *words: str, timeout_s: float = PATIENCE_S) -> str:
         """Run strongSwan's own command against it and return what it printed."""
         argv = ("swanctl", command, "--uri", f"unix://{self.socket_path}", *words)
         done = self.namespace.run(*argv, timeout_s=timeout_s, env=self._environment())

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from lab.errors import LabError
 from lab.namespace import Namespace
-from lab.process import Child
+from lab.process import PATIENCE_S, Child
 
 ROOT = Path(__file__).parents[1]
 TRANSFER_PORT = 7001
@@ -77,7 +77,7 @@ class Echoed:
     """Median round trip time."""
 
 
-def transfer(namespace: Namespace, target: str, megabytes: float, timeout_s: float = 100.0) -> Transferred:
+def transfer(namespace: Namespace, target: str, megabytes: float, timeout_s: float = 200.0) -> Transferred:
     """Move random octets to the services at `target` and back at the same time.
 
     Raises:
@@ -99,7 +99,7 @@ def _transferred(text: str) -> Transferred:
     return Transferred(report["up_octets"], report["down_octets"], report["seconds"])
 
 
-def ping(namespace: Namespace, target: str, count: int = 3, wait_s: float = 2.0) -> int:
+def ping(namespace: Namespace, target: str, count: int = 3, wait_s: float = 10.0) -> int:
     """Send ICMP echo requests, one after the other.
 
     Args:
@@ -114,7 +114,7 @@ def ping(namespace: Namespace, target: str, count: int = 3, wait_s: float = 2.0)
     """
     one = f"ping -n -q -c 1 -W {wait_s:g} {target} >/dev/null 2>&1"
     script = f"n=0; for i in $(seq {count}); do {one} && n=$((n+1)); done; echo $n"
-    return int(namespace.run("sh", "-c", script, timeout_s=count * (wait_s + 1) + 5).stdout)
+    return int(namespace.run("sh", "-c", script, timeout_s=count * (wait_s + 1) + PATIENCE_S).stdout)
 
 
 @contextmanager
@@ -135,7 +135,7 @@ def datagrams(
 ) -> Echoed:
     """Send numbered datagrams to the echo at `target` and account for them."""
     words = (target, str(ECHO_PORT), str(interval_ms), str(count), str(octets))
-    limit_s = count * interval_ms / 1e3 + 10
+    limit_s = count * interval_ms / 1e3 + PATIENCE_S
     return Echoed(**json.loads(namespace.run(*program("datagrams", *words), timeout_s=limit_s).stdout))
 
 
@@ -150,7 +150,7 @@ class Background:
         self.child = child
         child.wait_for_log("started")
 
-    def stop(self, timeout_s: float = 40.0) -> str:
+    def stop(self, timeout_s: float = PATIENCE_S) -> str:
         """Stop it.
 
         Returns:

@@ -17,7 +17,7 @@ import struct
 import sys
 import time
 
-STRAGGLERS_S = 1.0
+STRAGGLERS_S = 5.0
 NUMBER = struct.Struct("!Qd")
 
 

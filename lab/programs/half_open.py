@@ -43,7 +43,7 @@ def main() -> None:
     host, count = sys.argv[1], int(sys.argv[2])
     family, kind, _, _, target = socket.getaddrinfo(host, 500, type=socket.SOCK_DGRAM)[0]
     with socket.socket(family, kind) as sock:
-        sock.settimeout(2.0)
+        sock.settimeout(30.0)
         for _ in range(count):
             sock.sendto(ike_sa_init(), target)
             sock.recv(65535)

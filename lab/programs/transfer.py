@@ -19,7 +19,7 @@ from collections.abc import Callable
 
 from lab.programs.services import read_exactly, receive_stream, send_stream
 
-TIMEOUT_S = 40.0
+TIMEOUT_S = 60.0
 
 
 class Exchange:

@@ -23,7 +23,7 @@ from lab.daemon import IkeDaemon
 from lab.errors import MissingProgramError
 from lab.namespace import Namespace
 from lab.perilune import Perilune
-from lab.process import until
+from lab.process import PATIENCE_S, until
 from lab.strongswan import StrongSwan, require_strongswan
 from lab.topology import Sites, forget_mappings, host, two_sites_with_nat
 from lab.traffic import ping, services
@@ -146,7 +146,7 @@ def move_mapping(gateways: Gateways, ports: str) -> float:
     assert router is not None
     forget_mappings(router, f":{ports}")
     start = time.monotonic()
-    until(lambda: ping(gateways.sites.host_a, host(2), count=1, wait_s=0.5), 60.0, "an answer")
+    until(lambda: ping(gateways.sites.host_a, host(2), count=1, wait_s=0.5), PATIENCE_S, "an answer")
     return round(time.monotonic() - start, 1)
 
 

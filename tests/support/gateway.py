@@ -24,7 +24,7 @@ from perilune.model.address import Path
 from perilune.model.time import Instant
 
 E = TypeVar("E")
-TIMEOUT_S: Final = 10.0
+TIMEOUT_S: Final = 60.0
 PROGRAM: Final = FilePath(__file__).with_name("gateway_process.py")
 
 

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from lab.perilune import Perilune
-from lab.process import until
+from lab.process import PATIENCE_S, until
 from lab.topology import Sites, host, outer, two_sites
 from lab.traffic import datagram_stream, ping, services, transfer, transfer_stream
 from perilune.cli.exit_codes import ExitCode
@@ -137,7 +137,7 @@ def test_child_starts_by_itself_and_ends_at_both_ends(sites: Sites, tmp_path: Pa
         assert transfer(sites.host_a, host(2), 5).up_octets == 5_000_000
 
         assert both.a.stop() == 0
-        until(lambda: not both.b.ike_sas(), 5.0, "the peer to see the deletion")
+        until(lambda: not both.b.ike_sas(), PATIENCE_S, "the peer to see the deletion")
         log = both.a.log()
         assert "stopped" in log
         assert "Traceback" not in log
@@ -164,7 +164,7 @@ def test_trap_for_addresses_that_come_later(sites: Sites, tmp_path: Path) -> Non
             assert both.status(both.a)["policies"] == []
             sites.gateway_a.ip("link", "set", "wire", "up")
             sites.gateway_a.route("default", outer(2))
-            both.a.wait(lambda: both.status(both.a)["policies"], 15.0, "the policy")
+            both.a.wait(lambda: both.status(both.a)["policies"], PATIENCE_S, "the policy")
             assert both.status(both.a)["policies"][0]["local_ts"] == [f"{outer(1)}/32"]
     finally:
         sites.gateway_a.ip("link", "set", "wire", "up")
@@ -215,7 +215,7 @@ def test_rekeying_by_either_side_loses_nothing(sites: Sites, tmp_path: Path) -> 
 def _until_renewed(daemon: Perilune, rekey: Callable[[], None], spis: Callable[[Perilune], set[str]]) -> None:
     before = spis(daemon)
     rekey()
-    daemon.wait(lambda: len(spis(daemon)) == 1 and spis(daemon) != before, 10.0, "the rekeying")
+    daemon.wait(lambda: len(spis(daemon)) == 1 and spis(daemon) != before, PATIENCE_S, "the rekeying")
 
 
 def _child_spis(daemon: Perilune) -> set[str]:
@@ -233,12 +233,16 @@ def test_killed_daemon_comes_back(sites: Sites, tmp_path: Path) -> None:
         both.a.kill()
         both.a.start()
         both.a.wait_for_child("net")
-        until(lambda: ping(sites.host_a, host(2), count=1, wait_s=0.3) == 1, 10.0, "traffic")
+        until(lambda: ping(sites.host_a, host(2), count=1, wait_s=0.3) == 1, PATIENCE_S, "traffic")
         assert len([sa for sa in both.b.ike_sas() if sa.state == "ESTABLISHED"]) == 1
 
         both.b.kill()
         both.b.start()
-        until(lambda: ping(sites.host_a, host(2), count=1, wait_s=0.3) == 1, 20.0, "traffic after liveness")
+        until(
+            lambda: ping(sites.host_a, host(2), count=1, wait_s=0.3) == 1,
+            PATIENCE_S,
+            "traffic after liveness",
+        )
 
 
 def test_wrong_secret_is_told_at_both_ends(sites: Sites, tmp_path: Path) -> None:
@@ -280,7 +284,7 @@ def test_log_can_be_followed(sites: Sites, tmp_path: Path) -> None:
                 os.kill(both.a.child.pid, signal.SIGHUP)
                 return "read again" in follower.log()
 
-            until(follows, 10.0, "the first line")
+            until(follows, PATIENCE_S, "the first line")
             both.a.initiate("net")
             follower.wait_for_log(r"ike: \[ike=gw [0-9a-f]{8}\.\.\./[0-9a-f]{8}\.\.\.\] IKE SA up")
 
@@ -310,7 +314,7 @@ def test_device_that_is_no_tun_device_is_told_with_its_key(sites: Sites, tmp_pat
     file = tmp_path / "device.conf"
     file.write_text(config(1, daemon=f"tun = {device}"))
     words = (sys.executable, "-m", "perilune", "run", "-c", str(file), "--uri", f"{tmp_path}/vici")
-    done = sites.gateway_a.run(*words, timeout_s=60, check=False)
+    done = sites.gateway_a.run(*words, check=False)
     assert done.returncode == ExitCode.NOT_ALLOWED
     assert f"daemon.tun: the device {device} is there already and is no TUN device" in done.stderr
     assert "Invalid argument" not in done.stderr
@@ -321,7 +325,7 @@ def test_device_of_another_program_is_told_with_its_key(sites: Sites, tmp_path: 
         other = "tun = perilune0\n  port = 10500\n  port_nat_t = 14500"
         both.a.config_path.write_text(config(1, daemon=other))
         words = (sys.executable, "-m", "perilune", "run", "-c", str(both.a.config_path))
-        done = sites.gateway_a.run(*words, "--uri", f"{tmp_path}/other", timeout_s=60, check=False)
+        done = sites.gateway_a.run(*words, "--uri", f"{tmp_path}/other", check=False)
         assert done.returncode == ExitCode.NOT_ALLOWED
         assert "daemon.tun: another program uses the device perilune0" in done.stderr
 
@@ -347,7 +351,9 @@ def test_wireshark_opens_what_the_key_log_has(sites: Sites, tmp_path: Path, ike:
             tcpdump.wait_for_log("listening on")
             both.a.initiate("net")
             assert ping(sites.host_a, host(2), count=3) == 3
-            until(lambda: _read(tshark, capture, keys, "esp", "esp").count("\n") >= 6, 10.0, "the capture")
+            until(
+                lambda: _read(tshark, capture, keys, "esp", "esp").count("\n") >= 6, PATIENCE_S, "the capture"
+            )
     ike_auth = _read(tshark, capture, keys, "isakmp.exchangetype == 35", "isakmp.typepayload")
     assert re.search(r"\b39\b", ike_auth), f"no AUTH payload is readable: {ike_auth}"
     echoes = _read(tshark, capture, keys, "icmp", "icmp.type").split()

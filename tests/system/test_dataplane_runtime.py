@@ -12,7 +12,6 @@ import pytest
 
 from lab.capture import tap
 from lab.namespace import Namespace
-from lab.process import until
 from lab.topology import Sites, host, host6, two_sites
 from lab.traffic import ping, services, transfer
 from perilune.databases.changes import AddPolicy, AddSa, RemovePolicy
@@ -49,9 +48,6 @@ def in_udp(tunnel: Tunnel) -> Tunnel:
 @pytest.fixture(scope="module")
 def sites() -> Iterator[Sites]:
     with two_sites(leaky=True) as sites:
-        everyone = (sites.host_a, sites.gateway_a, sites.gateway_b, sites.host_b)
-        # Until duplicate address detection is over, nobody answers a neighbour solicitation.
-        until(lambda: not any(n.ip("-6", "addr", "show", "tentative") for n in everyone), 10.0, "addresses")
         yield sites
 
 

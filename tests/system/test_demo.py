@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from lab.errors import LabError
-from lab.process import Child, until
+from lab.process import PATIENCE_S, Child, until
 
 ROOT = Path(__file__).parents[2]
 MARK = "PERILUNE_TEST_MARK"
@@ -52,14 +52,14 @@ def demo(tmp_path: Path) -> Iterator[tuple[Child, str]]:
 
 def nothing_is_left(mark: str) -> None:
     try:
-        until(lambda: not marked(mark), 5.0, "every process to end")
+        until(lambda: not marked(mark), PATIENCE_S, "every process to end")
     except LabError:
         pytest.fail(f"still there: {marked(mark)}")
 
 
 def test_ends_well(tmp_path: Path) -> None:
     with demo(tmp_path) as (child, mark):
-        assert child.wait(60.0) == 0, child.log()
+        assert child.wait(200.0) == 0, child.log()
     assert "All of it worked" in child.log()
     nothing_is_left(mark)
     assert list((tmp_path / "t").iterdir()) == []
@@ -68,16 +68,16 @@ def test_ends_well(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_ended_in_the_middle(tmp_path: Path, number: signal.Signals, code: int) -> None:
     with demo(tmp_path) as (child, mark):
-        child.wait_for_log("Two gateways start", 30.0)
+        child.wait_for_log("Two gateways start")
         os.kill(child.pid, number)
-        assert child.wait(15.0) == code, child.log()
+        assert child.wait(PATIENCE_S) == code, child.log()
     nothing_is_left(mark)
     assert list((tmp_path / "t").iterdir()) == []
 
 
 def test_killed_in_the_middle(tmp_path: Path) -> None:
     with demo(tmp_path) as (child, mark):
-        child.wait_for_log("Two gateways start", 30.0)
+        child.wait_for_log("Two gateways start")
         child.kill()
     nothing_is_left(mark)
 
@@ -87,7 +87,7 @@ def test_not_allowed() -> None:
     limit = "echo 0 > /proc/sys/user/max_user_namespaces"
     demo = f"exec setpriv --bounding-set=-all --inh-caps=-all {sys.executable} -m demo"
     words = ["unshare", "--user", "--map-root-user", "sh", "-c", f"{limit}; {demo}"]
-    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
     assert done.returncode == 3, done.stdout + done.stderr
     assert "What helps" in done.stdout
     assert "Traceback" not in done.stderr

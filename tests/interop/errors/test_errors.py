@@ -10,7 +10,7 @@ import pytest
 
 from interop.conftest import Bench, Gateways
 from lab.errors import LabError
-from lab.process import until
+from lab.process import PATIENCE_S, until
 from lab.topology import two_sites
 
 HERE = Path(__file__).parent
@@ -62,7 +62,7 @@ def new_log(gateways: Gateways, name: str, start: int, pattern: str) -> str:
         lines = gateways.by_name(name).log()[start:].splitlines()
         return next((line for line in lines if re.search(pattern, line)), None)
 
-    return until(look, 30.0, f"{name} to log {pattern!r}: {gateways.by_name(name).log()[start:]}")
+    return until(look, PATIENCE_S, f"{name} to log {pattern!r}: {gateways.by_name(name).log()[start:]}")
 
 
 @pytest.mark.interop

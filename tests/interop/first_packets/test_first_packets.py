@@ -9,6 +9,7 @@ import pytest
 
 from interop.conftest import Bench, Gateways
 from lab.capture import tap
+from lab.process import PATIENCE_S
 from lab.topology import host, two_sites
 from lab.traffic import flood, ping
 
@@ -73,7 +74,7 @@ def test_no_answer_leaks_under_a_flood(
             listening.wait_for("ICMP")
             daemon.initiate("net")
             listening.wait_for("ESP in UDP")
-            gateways.ours.wait(lambda: answers(gateways) > ENOUGH, 60.0, "answers in the tunnel")
+            gateways.ours.wait(lambda: answers(gateways) > ENOUGH, PATIENCE_S, "answers in the tunnel")
             heard = listening.finish()
         unasked, esp = unasked + heard.unasked, esp + heard.esp
         daemon.terminate("site")

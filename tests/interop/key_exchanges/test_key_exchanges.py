@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from interop.conftest import Bench, Gateways
-from lab.process import until
+from lab.process import PATIENCE_S, until
 from lab.topology import host, two_sites
 from lab.traffic import ping
 
@@ -37,7 +37,7 @@ def test_method(gateways: Gateways, method: str, initiator: str) -> None:
     spi = first.wait_for_child(method).fields["spi-in"]
     assert ping(gateways.sites.host_a, target) == 3
     first.rekey_child(method)
-    until(lambda: first.wait_for_child(method).fields["spi-in"] != spi, 5.0, "another SPI")
+    until(lambda: first.wait_for_child(method).fields["spi-in"] != spi, PATIENCE_S, "another SPI")
     assert ping(gateways.sites.host_a, target) == 3
     first.terminate(method)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from interop.conftest import IMPATIENT, Bench, Gateways
-from lab.process import until
+from lab.process import PATIENCE_S, until
 from lab.topology import host, two_sites
 from lab.traffic import ping
 
@@ -30,7 +30,7 @@ def ping_comes_back(gateways: Gateways) -> float:
     start = time.monotonic()
     until(
         lambda: ping(gateways.sites.host_a, host(2), count=1, wait_s=0.5),
-        25.0,
+        PATIENCE_S,
         "an answer through the tunnel",
     )
     return round(time.monotonic() - start, 1)
@@ -50,7 +50,7 @@ def test_peer_restarts(gateways: Gateways, record_property: Callable[[str, objec
 def test_peer_is_gone_for_a_while(gateways: Gateways, record_property: Callable[[str, object], None]) -> None:
     """It is killed and stays away until we gave it up: the tunnel comes back when it does."""
     gateways.ours.wait_for_child("net")
-    assert ping_comes_back(gateways) < 25
+    ping_comes_back(gateways)
     before = {sa.spis for sa in gateways.ours.ike_sas("site") if sa.state == "ESTABLISHED"}
     gateways.theirs.kill()
 
@@ -58,7 +58,7 @@ def test_peer_is_gone_for_a_while(gateways: Gateways, record_property: Callable[
         now = {sa.spis for sa in gateways.ours.ike_sas("site") if sa.state == "ESTABLISHED"}
         return now.isdisjoint(before)
 
-    until(given_up, 15.0, "us to give the peer up")
+    until(given_up, PATIENCE_S, "us to give the peer up")
     gateways.theirs.start()
     record_property("back after s", ping_comes_back(gateways))
 
@@ -70,4 +70,4 @@ def test_we_restart(gateways: Gateways, record_property: Callable[[str, object],
     gateways.ours.kill()
     gateways.ours.start()
     record_property("back after s", ping_comes_back(gateways))
-    until(lambda: len(gateways.theirs.ike_sas("site")) == 1, 15.0, "it to forget our former self")
+    until(lambda: len(gateways.theirs.ike_sas("site")) == 1, PATIENCE_S, "it to forget our former self")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import pytest
 
 from interop.conftest import Bench, Gateways
 from lab.daemon import IkeDaemon
-from lab.process import until
+from lab.process import PATIENCE_S, until
 from lab.topology import host, two_sites
 from lab.traffic import datagram_stream, transfer_stream
 
@@ -36,7 +35,7 @@ def rekey_child(daemon: IkeDaemon, peer: IkeDaemon) -> None:
         new, theirs = daemon.wait_for_child("net").fields, peer.wait_for_child("net").fields
         return new["spi-in"] not in (before["spi-in"], None) and new["spi-in"] == theirs["spi-out"]
 
-    until(replaced, 12.0, "the child to be replaced")
+    until(replaced, PATIENCE_S, "the child to be replaced")
 
 
 def rekey_ike(daemon: IkeDaemon, peer: IkeDaemon) -> None:
@@ -47,14 +46,14 @@ def rekey_ike(daemon: IkeDaemon, peer: IkeDaemon) -> None:
         now = {sa.spis for sa in daemon.ike_sas("site")}
         return len(now) == 1 and now.isdisjoint(before) and now == {sa.spis for sa in peer.ike_sas("site")}
 
-    until(replaced, 12.0, "the IKE SA to be replaced")
+    until(replaced, PATIENCE_S, "the IKE SA to be replaced")
     assert daemon.wait_for_child("net").state == "INSTALLED"
 
 
-def carry(daemon: IkeDaemon) -> None:
-    """Wait until the child has carried another 10 MB."""
+def carry(daemon: IkeDaemon, octets: int) -> None:
+    """Wait until the child has carried so much more."""
     before = daemon.wait_for_child("net").octets
-    until(lambda: daemon.wait_for_child("net").octets > before + 10_000_000, 12.0, "10 MB through the tunnel")
+    until(lambda: daemon.wait_for_child("net").octets > before + octets, PATIENCE_S, f"{octets} octets")
 
 
 REKEYS = {"child": rekey_child, "IKE SA": rekey_ike}
@@ -69,9 +68,9 @@ def test_under_load(
     """Three rekeys under full load both ways: no lost byte."""
     with transfer_stream(gateways.sites.host_a, host(2), gateways.logs) as load:
         for _ in range(ROUNDS):
-            carry(gateways.ours)
+            carry(gateways.ours, 10_000_000)
             REKEYS[what](gateways.by_name(who), gateways.other(who))
-        carry(gateways.ours)
+        carry(gateways.ours, 10_000_000)
         moved = load.finish()
     assert moved.up_octets > 0
     assert moved.down_octets > 0
@@ -87,7 +86,7 @@ def test_steady_stream(
     """Three rekeys under a datagram every 2 ms: none lost, none twice."""
     with datagram_stream(gateways.sites.host_a, host(2), gateways.logs, interval_ms=2.0) as stream:
         for _ in range(ROUNDS):
-            time.sleep(0.1)  # some datagrams between two rekeys
+            carry(gateways.ours, 5_000)
             REKEYS[what](gateways.by_name(who), gateways.other(who))
         echoed = stream.finish()
     record_property("lost", f"{echoed.lost} of {echoed.sent}")
