@@ -41,7 +41,7 @@ test: build ## every test; as root also those in namespaces and against other im
 	cargo nextest run --locked --workspace --exclude perilune-py --cargo-quiet --status-level fail --final-status-level fail
 	$(PYTEST)
 
-interop: build ## strongSwan against us, a table of cases and verdicts
+interop: build ## strongSwan and a Linux kernel against us, tables of cases and verdicts
 	@tools/need lab
 	$(PYTEST) tests/interop -m interop
 

@@ -56,10 +56,16 @@ class Child:
         argv: The command; its first word is looked up in PATH.
         log: File that gets its standard output and error; the directory must exist.
         env: Added to our environment.
+        pass_fds: Descriptors of ours that it gets, under the same numbers.
     """
 
     def __init__(
-        self, name: str, argv: Sequence[str], log: Path, env: Mapping[str, str] | None = None
+        self,
+        name: str,
+        argv: Sequence[str],
+        log: Path,
+        env: Mapping[str, str] | None = None,
+        pass_fds: Sequence[int] = (),
     ) -> None:
         self.name = name
         self.log_path = log
@@ -70,6 +76,7 @@ class Child:
                 stdout=output,
                 stderr=output,
                 env={**os.environ, **(env or {})},
+                pass_fds=pass_fds,
                 start_new_session=True,
             )
 

@@ -1,0 +1,97 @@
+"""SAs of ours in the words of `ip xfrm`, as the kernel at the other end has them."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from perilune.databases.sad import Direction, Encapsulation, EspKeys, SadEntry
+from perilune.model.iana import EncrId, IntegId, SnId
+from perilune.model.proposal import EspSuite
+from perilune.model.selector import TrafficSelector
+
+AEADS = {
+    EncrId.ENCR_AES_GCM_16: "rfc4106(gcm(aes))",
+    EncrId.ENCR_CHACHA20_POLY1305: "rfc7539esp(chacha20,poly1305)",
+}
+CIPHERS = {EncrId.ENCR_AES_CBC: "cbc(aes)"}
+HASHES = {
+    IntegId.AUTH_HMAC_SHA2_256_128: ("hmac(sha256)", 128),
+    IntegId.AUTH_HMAC_SHA2_384_192: ("hmac(sha384)", 192),
+    IntegId.AUTH_HMAC_SHA2_512_256: ("hmac(sha512)", 256),
+}
+AEAD_ICV_BITS = 128
+REQID = 1
+
+
+def algorithms(suite: EspSuite, keys: EspKeys) -> str:
+    """Return the words for a suite with its keys."""
+    encryption, integrity = (f"0x{key.reveal().hex()}" for key in (keys.encryption, keys.integrity))
+    if name := AEADS.get(suite.encryption.id):
+        return f"aead {name} {encryption} {AEAD_ICV_BITS}"
+    name, icv_bits = HASHES[suite.integrity]
+    return f"enc {CIPHERS[suite.encryption.id]} {encryption} auth-trunc {name} {integrity} {icv_bits}"
+
+
+def network(selectors: tuple[TrafficSelector, ...]) -> str:
+    """Return the one network that is selected."""
+    [selector] = selectors
+    [only] = selector.networks
+    return str(only)
+
+
+def sa(entry: SadEntry, *, window_packets: int = 64) -> list[str]:
+    """Return what gives the kernel the other end of an SA, and a policy for it.
+
+    Args:
+        entry: The SA as we have it.
+        window_packets: The kernel's replay window.
+    """
+    ours, theirs = entry.path.local, entry.path.remote
+    local, remote = network(entry.local), network(entry.remote)
+    outbound = entry.direction is Direction.OUTBOUND
+    ends = (ours, theirs) if outbound else (theirs, ours)
+    outer = f"src {ends[0].address} dst {ends[1].address}"
+    inner = f"src {local} dst {remote}" if outbound else f"src {remote} dst {local}"
+    esn = " flag esn" if entry.suite.sequence_numbers is SnId.PARTIALLY_TRANSMITTED_64 else ""
+    udp = (
+        f" encap espinudp {ends[0].port} {ends[1].port} 0.0.0.0"
+        if entry.encapsulation is Encapsulation.UDP
+        else ""
+    )
+    template = f"tmpl {outer} proto esp reqid {REQID} mode tunnel"
+    directions = ("in", "fwd") if outbound else ("out",)
+    return [
+        f"xfrm state add {outer} proto esp spi {int(entry.spi):#x} reqid {REQID} mode tunnel"
+        f" replay-window {window_packets}{esn} {algorithms(entry.suite, entry.keys)}{udp} sel {inner}",
+        *(f"xfrm policy add {inner} dir {direction} {template}" for direction in directions),
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Counters:
+    """What the kernel counted since the SAs were added."""
+
+    packets: dict[int, int]
+    """Packets of each SA, by SPI."""
+
+    failures: dict[str, int]
+    """Whatever went wrong: counters of /proc/net/xfrm_stat and of the SAs that are not 0."""
+
+
+SHOW = "ip -s xfrm state; cat /proc/net/xfrm_stat"
+"""Prints what `counters` reads."""
+
+
+def counters(text: str) -> Counters:
+    """Read what `SHOW` printed."""
+    packets, failures = {}, {}
+    for state in re.split(r"^(?=src )", text, flags=re.MULTILINE)[1:]:
+        spi = int(re.search(r"spi 0x([0-9a-f]+)", state)[1], 16)
+        packets[spi] = int(re.search(r"lifetime current:\s+\d+\(bytes\), (\d+)\(packets\)", state)[1])
+        for name, value in re.findall(r"(replay-window|replay|failed) (\d+)", state.rpartition("stats:")[2]):
+            failures[f"{spi:#x} {name}"] = int(value)
+    failures.update(
+        (name, int(value)) for name, value in re.findall(r"^(Xfrm\w+)\s+(\d+)$", text, re.MULTILINE)
+    )
+    return Counters(packets, {name: value for name, value in failures.items() if value})
