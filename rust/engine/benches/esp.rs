@@ -15,7 +15,7 @@ use std::time::Instant as Clock;
 use perilune_engine::{
     Action, AesKeyBits, Change, Direction, Encapsulation, Engine, Instant, Integrity, Keys,
     Lifetimes, Lookup, Mode, OpenedBatch, Path, PathInfo, PolicyConfig, PolicyId, Ports,
-    Processing, Progress, Protocol, SaConfig, SealedBatch, SelectorPair, Suite, TrafficSelector,
+    Processing, Progress, SaConfig, SealedBatch, SelectorPair, Suite, TrafficSelector,
 };
 
 const SEGMENTS: usize = 40;
@@ -122,7 +122,6 @@ fn engine(suite: Suite, direction: Direction) -> Engine {
             remote: address(remote),
         },
         encapsulation: Encapsulation::Udp,
-        protocol: Protocol::Esp,
         processing: Processing::of(Mode::Tunnel),
         lookup: Lookup::Spi,
         within: None,

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use crate::path::{Encapsulation, Path};
-use crate::processing::{Lookup, Processing, Protocol};
+use crate::processing::{Lookup, Processing};
 use crate::selector::SelectorPair;
 use crate::suite::{Keys, Suite};
 use crate::time::Duration;
@@ -85,8 +85,6 @@ pub struct SaConfig {
     pub path: Path,
     /// What it travels in. Inbound packets are accepted either way (RFC 7296, section 2.23).
     pub encapsulation: Encapsulation,
-    /// Security protocol.
-    pub protocol: Protocol,
     /// Mode, and what headers outside are made of.
     pub processing: Processing,
     /// Inbound only: by what it is found.
@@ -94,7 +92,7 @@ pub struct SaConfig {
     /// The SA of the same direction in which its packets travel in turn (an SA bundle): an
     /// outbound packet goes through that one next, an inbound one must have come out of it.
     pub within: Option<SaId>,
-    /// Algorithms.
+    /// Security protocol and algorithms.
     pub suite: Suite,
     /// Whether algorithms are accepted that are for old peers only ([`Suite::insecure`]).
     pub allow_insecure: bool,

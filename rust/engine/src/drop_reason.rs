@@ -41,6 +41,8 @@ drop_reasons! {
     AddressFamily => "address_family", "outer addresses of two families", false;
     /// An SA of a bundle is missing, or a packet did not come out of the SA it has to be within.
     BundleIncomplete => "bundle_incomplete", "not in the SA that it has to travel in", true;
+    /// Not a sound AH: too short, or headers in front of it that it cannot cover.
+    AhMalformed => "ah_malformed", "AH of impossible length, or headers it cannot cover", false;
     /// A dummy packet; discarded without prejudice (RFC 4303, section 2.6).
     DummyPacket => "dummy_packet", "dummy packet of the peer", false;
     /// Not a sound ESP packet: too short, or not a multiple of the cipher's block.

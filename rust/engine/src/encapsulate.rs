@@ -24,7 +24,10 @@ impl Engine {
     ) -> Flow {
         let (sa, packet, from) = (&entry.sa, &outgoing.packet, outgoing.from);
         let left = packet.count().saturating_sub(from);
-        let largest = sa.common.transform.layout().packet(packet.octets(from));
+        let Some(transform) = sa.common.protection.esp() else {
+            return self.drop_rest(outgoing, from, DropReason::NoSa, Some(sa));
+        };
+        let largest = transform.layout().packet(packet.octets(from));
         if largest > MAX_RUN_OCTETS {
             return self.drop_rest(outgoing, from, DropReason::TooLarge, Some(sa));
         }
@@ -112,7 +115,8 @@ fn seal_segment(
     number: u64,
     out: &mut SealedBatch,
 ) -> Option<usize> {
-    let layout = sa.common.transform.layout();
+    let transform = sa.common.protection.esp()?;
+    let layout = transform.layout();
     let inner = packet.octets(index);
     let octets = layout.packet(inner);
     let place = out.space(octets)?;
@@ -132,7 +136,7 @@ fn seal_segment(
         NEXT_HEADER_IPV4
     };
     write_trailer(place.get_mut(payload_end..trailer_end)?, next_header)?;
-    sa.common.transform.seal(
+    transform.seal(
         place,
         Sequence {
             number,

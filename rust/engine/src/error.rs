@@ -14,6 +14,9 @@ pub enum EngineError {
     /// An algorithm for old peers only, in an SA that does not say that it may have one.
     #[error("{0} is insecure and needs allow_insecure")]
     Insecure(&'static str),
+    /// No packets of this form are possible.
+    #[error("{0}")]
+    Form(&'static str),
     /// A key's length does not fit its algorithm, or the cryptographic library refused it.
     #[error("a key does not fit its algorithm")]
     Key,

@@ -114,7 +114,8 @@ impl Engine {
             number: incoming.sequence,
             esn: sa.common.esn,
         };
-        let plain = sa.common.transform.open(esp, sequence)?;
+        let transform = sa.common.protection.esp().ok_or(DropReason::UnknownSpi)?;
+        let plain = transform.open(esp, sequence)?;
         //= https://www.rfc-editor.org/rfc/rfc4303#section-3.4.3
         //# The receive window is updated only if the integrity verification succeeds.
         let is_newest = sa

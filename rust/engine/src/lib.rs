@@ -11,6 +11,7 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+mod ah;
 mod audit;
 mod change;
 mod clear;
@@ -40,6 +41,7 @@ mod path;
 mod path_mtu;
 mod prefix;
 mod processing;
+mod protection;
 mod replay;
 mod sa;
 mod sad;

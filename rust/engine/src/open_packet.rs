@@ -6,9 +6,10 @@ use std::sync::Arc;
 use perilune_wire::ah::AhHeader;
 use perilune_wire::demux::{Payload, classify};
 use perilune_wire::esp::{EspHeader, NEXT_HEADER_DUMMY};
-use perilune_wire::extension_header::{AH, ESP, HeaderChain};
+use perilune_wire::extension_header::{AH, ESP, HeaderChain, Place};
 use perilune_wire::ip;
 
+use crate::ah;
 use crate::decapsulate::strip_trailer;
 use crate::drop_reason::DropReason;
 use crate::engine::{Engine, Progress};
@@ -19,10 +20,11 @@ use crate::outer_header::OuterHeader;
 use crate::overhead::UDP_OCTETS;
 use crate::path::PathInfo;
 use crate::processing::Protocol;
+use crate::protection::Protection;
 use crate::sa::{InboundSa, SadEntry};
 use crate::sad::InboundSad;
 use crate::time::Instant;
-use crate::transform::Sequence;
+use crate::transform::{Sequence, Transform};
 use crate::whole_packet::MAX_NESTING;
 
 type Entry = Arc<SadEntry<InboundSa>>;
@@ -211,8 +213,13 @@ impl Engine {
             number: incoming.sequence,
             esn: sa.common.esn,
         };
-        let packet = std::mem::take(&mut layers.packet);
-        let parts = open_esp(sa, packet, found, sequence)?;
+        let mut packet = std::mem::take(&mut layers.packet);
+        packet.truncate(found.chain.total);
+        let place = found.chain.next_layer;
+        let parts = match &sa.common.protection {
+            Protection::Ah(transform) => ah::open(transform, packet, place, sequence),
+            Protection::Esp(transform) => open_esp(transform, packet, place, sequence),
+        }?;
         let is_newest = sa.windows.accept(found.sender, incoming.sequence)?;
         self.note_verified(found.entry, incoming, is_newest);
         if parts.next_header == NEXT_HEADER_DUMMY {
@@ -330,7 +337,10 @@ fn find<'a>(
     };
     let Some((spi, low)) = spi_and_sequence else {
         return if is_first {
-            Err(DropReason::EspMalformed)
+            Err(match protocol {
+                Protocol::Ah => DropReason::AhMalformed,
+                Protocol::Esp => DropReason::EspMalformed,
+            })
         } else {
             Ok(None)
         };
@@ -338,7 +348,7 @@ fn find<'a>(
     let (source, destination) = (outline.flow.source(), outline.flow.destination());
     let found = sad.find(spi, destination, source).filter(|entry| {
         let is_here = is_first || entry.path.local.ip() == destination;
-        entry.sa.common.protocol == protocol && is_here
+        entry.sa.common.protection.protocol() == protocol && is_here
     });
     if is_first || found.is_some() {
         (incoming.spi, incoming.sequence) = (spi, u64::from(low));
@@ -370,16 +380,14 @@ fn is_within(entry: &Entry, before: Option<&Entry>) -> bool {
 }
 
 fn open_esp(
-    sa: &InboundSa,
+    transform: &Transform,
     mut packet: Vec<u8>,
-    found: &Found<'_>,
+    place: Place,
     sequence: Sequence,
 ) -> Result<Parts, DropReason> {
     let malformed = DropReason::EspMalformed;
-    packet.truncate(found.chain.total);
-    let place = found.chain.next_layer;
     let esp = packet.get_mut(place.offset..).ok_or(malformed)?;
-    let plain = sa.common.transform.open(esp, sequence)?;
+    let plain = transform.open(esp, sequence)?;
     let (payload, next_header) = strip_trailer(esp.get_mut(plain).ok_or(malformed)?)?;
     let payload = payload.to_vec();
     packet.truncate(place.offset);

@@ -3,10 +3,12 @@
 use perilune_wire::esp::{NEXT_HEADER_IPV4, NEXT_HEADER_IPV6, TRAILER_OCTETS};
 use perilune_wire::ip;
 
+use crate::ah;
 use crate::mode::Parts;
 use crate::outer_header::octets_to;
 use crate::path::Encapsulation;
 use crate::processing::TfcPadding;
+use crate::protection::Protection;
 use crate::sa::{OutboundSa, SadEntry};
 use crate::time::Instant;
 
@@ -17,23 +19,44 @@ const LEAST_PATH_MTU: usize = 1280;
 impl SadEntry<OutboundSa> {
     /// Octets of the packet that parts of these sizes become.
     pub(crate) fn sealed_octets(&self, head: usize, payload: usize) -> usize {
-        let header = match self.encapsulation {
-            Encapsulation::None => 0,
-            Encapsulation::Udp => UDP_OCTETS,
-        };
-        let layout = self.sa.common.transform.layout();
-        head.saturating_add(header)
-            .saturating_add(layout.packet(payload))
+        let (unit, fixed, trailer) = self.shape();
+        let padded = payload
+            .saturating_add(trailer)
+            .div_ceil(unit)
+            .saturating_mul(unit);
+        head.saturating_add(fixed).saturating_add(padded)
     }
 
     /// The largest payload behind so long a head that fits a path.
     pub(crate) fn largest_payload(&self, head: usize, path_mtu: usize) -> Option<usize> {
-        let layout = self.sa.common.transform.layout();
-        let least = self.sealed_octets(head, 0).saturating_sub(layout.padded(0));
-        let blocks = path_mtu.checked_sub(least)?.checked_div(layout.block)?;
-        blocks
-            .saturating_mul(layout.block)
-            .checked_sub(TRAILER_OCTETS)
+        let (unit, fixed, trailer) = self.shape();
+        let room = path_mtu.checked_sub(head)?.checked_sub(fixed)?;
+        let units = room.checked_div(unit)?;
+        units.saturating_mul(unit).checked_sub(trailer)
+    }
+
+    /// What payload and trailer together are a multiple of, the octets around them, and those of
+    /// the trailer.
+    fn shape(&self) -> (usize, usize, usize) {
+        let udp = match self.encapsulation {
+            Encapsulation::None => 0,
+            Encapsulation::Udp => UDP_OCTETS,
+        };
+        match &self.sa.common.protection {
+            Protection::Ah(transform) => {
+                let is_ipv6 = self.path.remote.is_ipv6();
+                (1, ah::octets(transform, is_ipv6), 0)
+            }
+            Protection::Esp(transform) => {
+                let layout = transform.layout();
+                let fixed = udp.saturating_add(layout.payload());
+                (
+                    layout.block,
+                    fixed.saturating_add(layout.icv),
+                    TRAILER_OCTETS,
+                )
+            }
+        }
     }
 
     /// Octets of the payload with its traffic flow confidentiality padding.

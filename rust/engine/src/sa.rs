@@ -9,14 +9,14 @@ use crate::error::EngineError;
 use crate::lifetime::Lifetime;
 use crate::path::{Encapsulation, Path};
 use crate::path_mtu::PathMtu;
-use crate::processing::{Lookup, Mode, Processing, Protocol};
+use crate::processing::{Fragmentation, Lookup, Mode, Processing, Protocol, TfcPadding};
+use crate::protection::Protection;
 use crate::sad::InboundSad;
 use crate::selector::SelectorPair;
 use crate::sequence::OutboundSequence;
 use crate::stats::SaStats;
 use crate::suite::Suite;
 use crate::time::Instant;
-use crate::transform::Transform;
 use crate::windows::Windows;
 
 const LAST_RESERVED_SPI: u32 = 255;
@@ -27,13 +27,12 @@ pub(crate) struct SaCommon {
     pub(crate) peer_spi: u32,
     pub(crate) direction: Direction,
     pub(crate) policy: PolicyId,
-    pub(crate) protocol: Protocol,
     pub(crate) processing: Processing,
     pub(crate) within: Option<SaId>,
     pub(crate) suite: Suite,
     pub(crate) esn: bool,
     pub(crate) selectors: SelectorPair,
-    pub(crate) transform: Transform,
+    pub(crate) protection: Protection,
     pub(crate) lifetime: Lifetime,
     is_plain: bool,
     ended: AtomicBool,
@@ -80,18 +79,18 @@ impl SaCommon {
         if let (Some(algorithm), false) = (config.suite.insecure(), config.allow_insecure) {
             return Err(EngineError::Insecure(algorithm));
         }
+        check_form(config)?;
         Ok(Self {
             spi: config.spi,
             peer_spi: config.peer_spi,
             direction: config.direction,
             policy: config.policy,
-            protocol: config.protocol,
             processing: config.processing,
             within: config.within,
             suite: config.suite,
             esn: config.esn,
             selectors: config.selectors.clone(),
-            transform: Transform::new(config.suite, &config.keys)?,
+            protection: Protection::new(config.suite, &config.keys)?,
             lifetime: Lifetime::new(&config.lifetimes, now),
             is_plain: is_plain_tunnel(config),
             ended: AtomicBool::new(false),
@@ -155,6 +154,31 @@ impl SaCommon {
     }
 }
 
+/// Whether the form of the packets is one that the standards have.
+fn check_form(config: &SaConfig) -> Result<(), EngineError> {
+    let form = &config.processing;
+    if config.suite.protocol() == Protocol::Ah {
+        //= https://www.rfc-editor.org/rfc/rfc7296#section-2.23
+        //# NAT boxes, it is impossible for AH to work
+        if config.encapsulation == Encapsulation::Udp {
+            return Err(EngineError::Form("AH does not travel in UDP"));
+        }
+        if form.tfc != TfcPadding::None {
+            return Err(EngineError::Form("AH has no padding"));
+        }
+    }
+    if let Mode::Beet { local, remote } = form.mode
+        && local.is_ipv4() != remote.is_ipv4()
+    {
+        return Err(EngineError::Form("the inner addresses are of two families"));
+    }
+    let is_tunnel = matches!(form.mode, Mode::Any | Mode::Tunnel);
+    if !is_tunnel && form.fragmentation == Fragmentation::Before {
+        return Err(EngineError::Form("only a tunnel takes fragments"));
+    }
+    Ok(())
+}
+
 fn is_plain_tunnel(config: &SaConfig) -> bool {
     let ordinary = Processing {
         df: config.processing.df,
@@ -166,7 +190,9 @@ fn is_plain_tunnel(config: &SaConfig) -> bool {
         destination_options: config.processing.destination_options,
         ..Processing::of(Mode::Tunnel)
     };
-    config.protocol == Protocol::Esp && config.within.is_none() && config.processing == ordinary
+    config.suite.protocol() == Protocol::Esp
+        && config.within.is_none()
+        && config.processing == ordinary
 }
 
 impl OutboundSa {

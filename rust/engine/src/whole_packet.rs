@@ -2,8 +2,10 @@
 //! has to be fragmented or is too large for its path (RFC 4301, sections 4.1, 5.1 and 8).
 
 use perilune_wire::esp::EspHeader;
+use perilune_wire::extension_header::ESP;
 use perilune_wire::ip;
 
+use crate::ah;
 use crate::drop_reason::DropReason;
 use crate::encapsulate::write_trailer;
 use crate::engine::Engine;
@@ -12,12 +14,13 @@ use crate::mode::{Parts, take_apart};
 use crate::outbound::{Flow, Outgoing, long};
 use crate::overhead::UDP_OCTETS;
 use crate::path::{Encapsulation, Path};
+use crate::protection::Protection;
 use crate::sa::{OutboundSa, SadEntry};
 use crate::sealed_batch::SealedBatch;
 use crate::spd::SpdEntry;
 use crate::tables::Tables;
 use crate::time::Instant;
-use crate::transform::Sequence;
+use crate::transform::{Sequence, Transform};
 
 /// Most SAs that one packet goes through.
 pub(crate) const MAX_NESTING: usize = 4;
@@ -118,7 +121,10 @@ impl Engine {
             number,
             esn: sa.common.esn,
         };
-        let sealed = seal_esp(entry, parts, sequence, now)?;
+        let sealed = match &sa.common.protection {
+            Protection::Ah(transform) => ah::seal(transform, sa.common.spi, parts, sequence),
+            Protection::Esp(transform) => seal_esp(transform, entry, parts, sequence, now),
+        }?;
         sa.common.touch(now);
         Ok(sealed)
     }
@@ -147,6 +153,7 @@ impl Engine {
 
 /// Make an ESP packet of the parts, in UDP where the SA says so.
 fn seal_esp(
+    transform: &Transform,
     entry: &SadEntry<OutboundSa>,
     parts: Parts,
     sequence: Sequence,
@@ -154,7 +161,7 @@ fn seal_esp(
 ) -> Result<Vec<u8>, DropReason> {
     let sa = &entry.sa;
     let with_tfc = entry.with_tfc_padding(&parts, now);
-    let layout = sa.common.transform.layout();
+    let layout = transform.layout();
     let Parts {
         head: mut packet,
         protocol_at,
@@ -162,11 +169,7 @@ fn seal_esp(
         payload,
     } = parts;
     let is_udp = entry.encapsulation == Encapsulation::Udp;
-    let protocol = if is_udp {
-        ip::UDP
-    } else {
-        sa.common.protocol.number()
-    };
+    let protocol = if is_udp { ip::UDP } else { ESP };
     *packet
         .get_mut(protocol_at)
         .ok_or(DropReason::FrameMalformed)? = protocol;
@@ -193,10 +196,7 @@ fn seal_esp(
     write_trailer(trailer, next_header).ok_or(DropReason::TooLarge)?;
     packet.resize(trailer_end.saturating_add(layout.icv), 0);
     let esp = packet.get_mut(esp_at..).unwrap_or_default();
-    sa.common
-        .transform
-        .seal(esp, sequence)
-        .ok_or(DropReason::TooLarge)?;
+    transform.seal(esp, sequence).ok_or(DropReason::TooLarge)?;
     ip::set_length(&mut packet).ok_or(DropReason::TooLarge)?;
     if is_udp {
         finish_udp(&mut packet, udp_at).ok_or(DropReason::TooLarge)?;

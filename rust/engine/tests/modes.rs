@@ -119,7 +119,9 @@ impl Ends {
 
     fn open(&self, packet: &[u8]) -> Vec<Vec<u8>> {
         let mut out = OpenedBatch::with_capacity(0);
-        let outline = ip::parse(packet).unwrap();
+        let Some(outline) = ip::parse(packet) else {
+            return Vec::new();
+        };
         let from = PathInfo {
             local: SocketAddr::new(outline.flow.destination(), 4500),
             remote: SocketAddr::new(outline.flow.source(), 4500),
@@ -159,6 +161,20 @@ fn modes(ipv6: bool) -> impl Strategy<Value = Mode> {
     ]
 }
 
+fn suites() -> impl Strategy<Value = Suite> {
+    let macs = prop::sample::select(Integrity::ALL.to_vec());
+    let ah = prop_oneof![
+        macs.prop_filter("secure", |mac| mac.insecure().is_none())
+            .prop_map(AhIntegrity::Mac),
+        Just(AhIntegrity::AesGmac(AesKeyBits::Bits128)),
+    ];
+    let esp: Vec<_> = Suite::all()
+        .into_iter()
+        .filter(|suite| suite.insecure().is_none())
+        .collect();
+    prop_oneof![ah.prop_map(Suite::Ah), prop::sample::select(esp)]
+}
+
 proptest! {
     #[test]
     fn what_goes_in_comes_out(
@@ -171,6 +187,8 @@ proptest! {
             Just(TfcPadding::PathMtu),
             (1u16..1500).prop_map(TfcPadding::To),
         ],
+        suite in suites(),
+        esn: bool,
         payload in prop::collection::vec(any::<u8>(), 0..1200),
         class in 0u8..64,
     ) {
@@ -182,8 +200,11 @@ proptest! {
             host(inner6, side)
         };
         let mut sa = sa(mode);
+        (sa.suite, sa.keys, sa.esn) = (suite, keys(suite, 7), esn);
+        let is_ah = suite.protocol() == Protocol::Ah;
+        let tfc = if is_ah { TfcPadding::None } else { tfc };
         sa.processing.tfc = tfc;
-        if in_udp {
+        if in_udp && !is_ah {
             sa.encapsulation = Encapsulation::Udp;
         }
         let ends = Ends::new(&[sa], outer6);
@@ -241,6 +262,60 @@ fn a_bundle_is_gone_through_in_both_directions() {
             .map(|sa| sa.packets)
             .collect();
         assert_eq!(packets, [1, 1]);
+    }
+}
+
+#[test]
+fn ah_goes_over_esp() {
+    let mut sas = bundle(Mode::Transport, Mode::Transport);
+    sas[1].suite = Suite::Ah(AhIntegrity::Mac(Integrity::HmacSha2_256_128));
+    sas[1].keys = keys(sas[1].suite, 9);
+    let ends = Ends::new(&sas, false);
+    let packet = datagram(end(false, 1), end(false, 2), 0, b"AH(ESP)");
+    let sealed = ends.seal(&packet);
+    assert_eq!((sealed[0][9], sealed[0][20]), (51, 50));
+    assert_eq!(ends.open(&sealed[0]), [packet]);
+}
+
+#[test]
+fn what_ah_covers_cannot_be_changed() {
+    let mut sa = sa(Mode::Transport);
+    sa.suite = Suite::Ah(AhIntegrity::Mac(Integrity::HmacSha2_256_128));
+    sa.keys = keys(sa.suite, 7);
+    let packet = datagram(end(false, 1), end(false, 2), 0, b"plain to see");
+    let sealed = Ends::new(&[sa.clone()], false).seal(&packet).remove(0);
+    for at in 0..sealed.len() {
+        let ends = Ends::new(&[sa.clone()], false);
+        let mut changed = sealed.clone();
+        changed[at] ^= 1;
+        let opened = ends.open(&changed);
+        // TOS, TTL and checksum are for routers to change.
+        assert_eq!(
+            opened.len(),
+            usize::from([1, 8, 10, 11].contains(&at)),
+            "octet {at}"
+        );
+    }
+}
+
+#[test]
+fn forms_that_cannot_be_are_refused() {
+    let engine = Engine::new();
+    let change = Change::AddPolicy(policy(1, Action::Protect, everything()));
+    engine.apply(&[change], NOW).unwrap();
+    let mut ah_in_udp = sa(Mode::Tunnel);
+    ah_in_udp.suite = Suite::Ah(AhIntegrity::Mac(Integrity::HmacSha2_256_128));
+    ah_in_udp.keys = keys(ah_in_udp.suite, 7);
+    ah_in_udp.encapsulation = Encapsulation::Udp;
+    let two_families = sa(Mode::Beet {
+        local: host(false, 1),
+        remote: host(true, 2),
+    });
+    let mut cut_first = sa(Mode::Transport);
+    cut_first.processing.fragmentation = Fragmentation::Before;
+    for refused in [ah_in_udp, two_families, cut_first] {
+        let answer = engine.apply(&[add(refused)], NOW);
+        assert!(matches!(answer, Err(EngineError::Form(_))), "{answer:?}");
     }
 }
 

@@ -234,7 +234,6 @@ fn sa_config(values: &SaValues) -> PyResult<SaConfig> {
         peer_spi: values.peer_spi,
         path: path(&values.path)?,
         encapsulation: encapsulation(values.udp),
-        protocol,
         processing: processing::processing(&values.processing)?,
         lookup: processing::lookup(&values.lookup)?,
         within: within(values.inbound, values.within.as_ref())?,

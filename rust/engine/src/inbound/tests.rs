@@ -1,7 +1,7 @@
 use super::*;
 use crate::change::{Action, Change, Direction, Lifetimes, PolicyConfig, PolicyId, SaConfig};
 use crate::path::Path;
-use crate::processing::{Lookup, Mode, Processing, Protocol};
+use crate::processing::{Lookup, Mode, Processing};
 use crate::selector::{Ports, SelectorPair, TrafficSelector};
 use crate::suite::{Keys, Suite};
 use crate::transform::Transform;
@@ -129,7 +129,6 @@ fn engine() -> Engine {
         peer_spi: 0x2000,
         path,
         encapsulation: Encapsulation::Udp,
-        protocol: Protocol::Esp,
         processing: Processing::of(Mode::Tunnel),
         lookup: Lookup::Spi,
         within: None,

@@ -1,7 +1,7 @@
 use super::*;
 use crate::change::{Change, Direction, Lifetimes, PolicyConfig, PolicyId, SaConfig};
 use crate::path::{Encapsulation, Path};
-use crate::processing::{Lookup, Mode, Processing, Protocol};
+use crate::processing::{Lookup, Mode, Processing};
 use crate::selector::{Ports, SelectorPair, TrafficSelector};
 use crate::suite::{Keys, Suite};
 
@@ -26,7 +26,6 @@ fn add_sa(engine: &Engine) {
             remote: address,
         },
         encapsulation: Encapsulation::Udp,
-        protocol: Protocol::Esp,
         processing: Processing::of(Mode::Tunnel),
         lookup: Lookup::Spi,
         within: None,

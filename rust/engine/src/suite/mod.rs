@@ -13,6 +13,8 @@ pub use iana::SuiteError;
 pub use integrity::{AhIntegrity, Integrity};
 pub use keys::Keys;
 
+use crate::processing::Protocol;
+
 /// The chosen algorithms: one of them for AH, the others for ESP (RFC 4303, section 3.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Suite {
@@ -63,6 +65,14 @@ impl Suite {
             .chain(Integrity::ALL.map(Self::IntegrityOnly))
             .chain(ciphers.flat_map(|cipher| Integrity::ALL.map(|mac| Self::Separate(cipher, mac))))
             .collect()
+    }
+
+    /// The security protocol that it is for.
+    pub const fn protocol(self) -> Protocol {
+        match self {
+            Self::Ah(_) => Protocol::Ah,
+            _ => Protocol::Esp,
+        }
     }
 
     /// Length of the encryption key in octets; a salt or nonce behind it is included.

@@ -76,7 +76,6 @@ pub(crate) fn sa_ab(direction: Direction, suite: Suite) -> SaConfig {
         peer_spi: SPI_BA,
         path: if is_outbound { path_ab() } else { path_ba() },
         encapsulation: Encapsulation::Udp,
-        protocol: Protocol::Esp,
         processing: Processing::of(Mode::Tunnel),
         lookup: Lookup::Spi,
         within: None,
