@@ -14,7 +14,7 @@ use std::time::Instant as Clock;
 
 use perilune_engine::{
     Action, AesKeyBits, Change, Direction, Encapsulation, Engine, Instant, Integrity, Keys,
-    Lifetimes, Lookup, Mode, OpenedBatch, Path, PathInfo, PolicyConfig, PolicyId, Ports,
+    Lifetimes, Lookup, Mode, OpenedBatch, Path, PathInfo, PolicyConfig, PolicyId, Populate, Ports,
     Processing, Progress, SaConfig, SealedBatch, SelectorPair, Suite, TrafficSelector,
 };
 
@@ -108,6 +108,8 @@ fn engine(suite: Suite, direction: Direction) -> Engine {
         priority: 0,
         action: Action::Protect,
         selectors: selectors.clone(),
+        direction: None,
+        populate: Populate::default(),
         hold: false,
     };
     let is_outbound = direction == Direction::Outbound;

@@ -15,7 +15,7 @@ use std::time::Instant as Clock;
 
 use perilune_engine::{
     Action, Change, Conditions, Engine, Instant, Masked, OutboundWorker, PolicyConfig, PolicyId,
-    Ports, SealedBatch, SelectorPair, TrafficSelector,
+    Populate, Ports, SealedBatch, SelectorPair, TrafficSelector,
 };
 
 const NOW: Instant = Instant(1);
@@ -152,6 +152,8 @@ fn add(kind: Policies, n: u32) -> Change {
             remote: vec![remote],
             conditions,
         },
+        direction: None,
+        populate: Populate::default(),
         hold: false,
     })
 }

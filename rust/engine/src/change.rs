@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use crate::path::{Encapsulation, Path};
+use crate::populate::Populate;
 use crate::processing::{Lookup, Processing};
 use crate::selector::SelectorPair;
 use crate::suite::{Keys, Suite};
@@ -139,8 +140,12 @@ pub struct PolicyConfig {
     pub priority: u32,
     /// What to do.
     pub action: Action,
+    /// Which way the packets go that it is about; `None` is both, which protection always is.
+    pub direction: Option<Direction>,
     /// Traffic it is about, seen from this host.
     pub selectors: SelectorPair,
+    /// What of its selectors an SA takes from the packet that asks for it. Protect only.
+    pub populate: Populate,
     /// Keep packets until an SA exists instead of dropping them. Protect only.
     pub hold: bool,
 }

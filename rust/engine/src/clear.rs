@@ -34,7 +34,7 @@ impl Engine {
 
     /// Whether policy lets a packet in that arrived without IPsec; if not, it is a counted drop.
     ///
-    /// A packet that an entry would protect on its way out has to be protected on its way in.
+    /// A packet of an entry that protects has to be protected on its way in.
     pub fn inbound_clear(
         &self,
         worker: &mut InboundWorker,
@@ -42,8 +42,8 @@ impl Engine {
         now: Instant,
     ) -> bool {
         let spd = &worker.tables.load().spd;
-        let flow = packet.ip().flow.reversed();
-        let entry = spd.lookup(&flow).and_then(|place| spd.entry(place));
+        let place = spd.lookup_inbound(&packet.ip().flow);
+        let entry = place.and_then(|place| spd.entry(place));
         let reason = match entry.map(|entry| (entry, entry.config.action)) {
             Some((entry, Action::Bypass)) => {
                 count(entry, packet);

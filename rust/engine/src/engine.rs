@@ -95,7 +95,8 @@ impl Engine {
         for sa in &effects.added {
             self.deadlines.add(sa);
             if sa.direction == Direction::Outbound {
-                self.hold.release(sa.policy);
+                let carries = |flow: &_| sa.selectors.contains_outbound(flow);
+                self.hold.release(sa.policy, carries);
             }
         }
         for policy in effects.removed_policies {
@@ -150,7 +151,7 @@ impl Engine {
         let mut sas: Vec<_> = tables.inbound.iter().map(|entry| entry.stats()).collect();
         sas.sort_by_key(|sa| sa.spi);
         let entries = tables.spd.entries();
-        let outbound = entries.iter().flat_map(|entry| &entry.sas);
+        let outbound = entries.iter().flat_map(|entry| entry.sas.iter());
         sas.extend(outbound.map(|entry| entry.stats()));
         let policies = entries.iter().map(|entry| PolicyStats {
             id: entry.config.id,

@@ -20,6 +20,9 @@ pub enum EngineError {
     /// A key's length does not fit its algorithm, or the cryptographic library refused it.
     #[error("a key does not fit its algorithm")]
     Key,
+    /// Protection goes both ways: SAs are made in pairs (RFC 4301, section 4.4.1).
+    #[error("policy {0:?} protects one direction only")]
+    OneWay(PolicyId),
     /// The policy still has SAs.
     #[error("policy {0:?} still has SAs")]
     PolicyInUse(PolicyId),

@@ -19,7 +19,7 @@ pub(crate) struct Verdict {
     /// Place in the SPD; `None` when no entry matches.
     pub(crate) policy: Option<u32>,
     /// Place among the SAs of the entry; `None` when none fits.
-    pub(crate) sa: Option<usize>,
+    pub(crate) sa: Option<u32>,
 }
 
 /// A table of flows in which each has one place, and the latest stays. One for each worker.

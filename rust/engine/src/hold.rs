@@ -4,6 +4,8 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use perilune_wire::flow::FlowKey;
+
 use crate::change::PolicyId;
 use crate::time::{Duration, Instant};
 
@@ -11,6 +13,8 @@ use crate::time::{Duration, Instant};
 pub(crate) const MAX_FRAMES: usize = 64;
 /// Most octets held for one policy.
 pub(crate) const MAX_OCTETS: usize = 256 * 1024;
+/// Most SAs that one policy, populated from packets, waits for at a time.
+pub(crate) const MAX_SHARES: usize = 64;
 /// How long an acquire is good for; then held frames go and the next packet asks again.
 pub(crate) const ACQUIRE_TIME: Duration = Duration::seconds(30);
 
@@ -21,27 +25,57 @@ pub(crate) struct Hold {
     has_released: AtomicBool,
 }
 
-#[derive(Default)]
-struct State {
-    waiting: HashMap<PolicyId, Waiting>,
-    released: VecDeque<Vec<u8>>,
+/// What packets wait for: an SA of a policy and, where its selectors are populated from packets,
+/// which of its SAs ([`crate::populate::Populate::share`]).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Wanted {
+    pub(crate) policy: PolicyId,
+    pub(crate) share: Option<FlowKey>,
+    /// The packet's.
+    pub(crate) flow: FlowKey,
 }
 
 #[derive(Default)]
+struct State {
+    waiting: HashMap<PolicyId, HashMap<Option<FlowKey>, Waiting>>,
+    released: VecDeque<Vec<u8>>,
+}
+
 struct Waiting {
+    /// Of the first packet.
+    flow: FlowKey,
     frames: VecDeque<Vec<u8>>,
     octets: usize,
     asked_until: Option<Instant>,
+}
+
+impl State {
+    /// Who waits for the same, or `None` where too many wait already.
+    fn waiting_for(&mut self, wanted: &Wanted) -> Option<&mut Waiting> {
+        let shares = self.waiting.entry(wanted.policy).or_default();
+        if shares.len() >= MAX_SHARES && !shares.contains_key(&wanted.share) {
+            return None;
+        }
+        let waiting = shares.entry(wanted.share).or_insert_with(|| Waiting {
+            flow: wanted.flow,
+            frames: VecDeque::new(),
+            octets: 0,
+            asked_until: None,
+        });
+        Some(waiting)
+    }
 }
 
 impl Hold {
     /// Keep a frame.
     ///
     /// Returns:
-    /// How many older ones had to go.
-    pub(crate) fn keep(&self, policy: PolicyId, frame: &[u8]) -> u64 {
+    /// How many had to go: older ones, or this one where too many SAs are waited for.
+    pub(crate) fn keep(&self, wanted: &Wanted, frame: &[u8]) -> u64 {
         let mut state = crate::lock(&self.state);
-        let waiting = state.waiting.entry(policy).or_default();
+        let Some(waiting) = state.waiting_for(wanted) else {
+            return 1;
+        };
         let mut dropped = 0;
         while waiting.frames.len() >= MAX_FRAMES
             || waiting.octets.saturating_add(frame.len()) > MAX_OCTETS
@@ -58,9 +92,11 @@ impl Hold {
     }
 
     /// Whether to ask for an SA now; the answer is yes once in [`ACQUIRE_TIME`].
-    pub(crate) fn ask(&self, policy: PolicyId, now: Instant) -> bool {
+    pub(crate) fn ask(&self, wanted: &Wanted, now: Instant) -> bool {
         let mut state = crate::lock(&self.state);
-        let waiting = state.waiting.entry(policy).or_default();
+        let Some(waiting) = state.waiting_for(wanted) else {
+            return false;
+        };
         let asked = waiting.asked_until.is_some_and(|until| now < until);
         if !asked {
             waiting.asked_until = Some(now.after(ACQUIRE_TIME));
@@ -68,13 +104,24 @@ impl Hold {
         !asked
     }
 
-    /// An SA has come: its policy's frames may go, and it may be asked for again.
-    pub(crate) fn release(&self, policy: PolicyId) {
+    /// An SA has come: frames that waited for it may go, and it may be asked for again.
+    ///
+    /// `carries` says whether it is the one for a packet that waits for an SA of its own.
+    pub(crate) fn release(&self, policy: PolicyId, carries: impl Fn(&FlowKey) -> bool) {
         let mut state = crate::lock(&self.state);
-        let Some(mut waiting) = state.waiting.remove(&policy) else {
+        let Some(mut shares) = state.waiting.remove(&policy) else {
             return;
         };
-        state.released.append(&mut waiting.frames);
+        shares.retain(|share, waiting| {
+            let stays = share.is_some() && !carries(&waiting.flow);
+            if !stays {
+                state.released.append(&mut waiting.frames);
+            }
+            stays
+        });
+        if !shares.is_empty() {
+            state.waiting.insert(policy, shares);
+        }
         self.has_released
             .store(!state.released.is_empty(), Ordering::Release);
     }
@@ -84,8 +131,10 @@ impl Hold {
     /// Returns:
     /// How many frames go with it.
     pub(crate) fn forget(&self, policy: PolicyId) -> u64 {
-        let waiting = crate::lock(&self.state).waiting.remove(&policy);
-        waiting.map_or(0, |waiting| count(waiting.frames.len()))
+        let shares = crate::lock(&self.state).waiting.remove(&policy);
+        shares.map_or(0, |shares| {
+            shares.values().map(|one| count(one.frames.len())).sum()
+        })
     }
 
     /// Whether [`Self::take_released`] has something.
@@ -107,29 +156,28 @@ impl Hold {
     pub(crate) fn on_time(&self, now: Instant) -> (u64, Option<Instant>) {
         let mut state = crate::lock(&self.state);
         let mut dropped: u64 = 0;
-        state.waiting.retain(|_, waiting| {
-            let stays = waiting.asked_until.is_some_and(|until| now < until);
-            if !stays {
-                dropped = dropped.saturating_add(count(waiting.frames.len()));
-            }
-            stays
+        let mut next = None;
+        state.waiting.retain(|_, shares| {
+            shares.retain(|_, waiting| {
+                let until = waiting.asked_until.filter(|until| now < *until);
+                if until.is_none() {
+                    dropped = dropped.saturating_add(count(waiting.frames.len()));
+                }
+                next = [next, until].into_iter().flatten().min();
+                until.is_some()
+            });
+            !shares.is_empty()
         });
-        (
-            dropped,
-            state
-                .waiting
-                .values()
-                .filter_map(|waiting| waiting.asked_until)
-                .min(),
-        )
+        (dropped, next)
     }
 
     /// How many frames are held for a policy.
     pub(crate) fn held(&self, policy: PolicyId) -> usize {
-        crate::lock(&self.state)
-            .waiting
-            .get(&policy)
-            .map_or(0, |waiting| waiting.frames.len())
+        let state = crate::lock(&self.state);
+        let shares = state.waiting.get(&policy);
+        shares.map_or(0, |shares| {
+            shares.values().map(|one| one.frames.len()).sum()
+        })
     }
 }
 
@@ -143,12 +191,23 @@ mod tests {
 
     const POLICY: PolicyId = PolicyId(1);
 
+    /// A packet to a host, and whether each host has an SA of its own.
+    fn to(host: u8, is_alone: bool) -> Wanted {
+        let address = |last| std::net::Ipv4Addr::new(10, 0, 0, last).into();
+        let flow = FlowKey::new(address(1), address(host), 6, None).unwrap();
+        Wanted {
+            policy: POLICY,
+            share: is_alone.then_some(flow),
+            flow,
+        }
+    }
+
     #[test]
     fn oldest_frames_go_when_the_queue_is_full() {
         let hold = Hold::default();
-        let dropped: u64 = (0..70).map(|n: u8| hold.keep(POLICY, &[n])).sum();
+        let dropped: u64 = (0..70).map(|n: u8| hold.keep(&to(9, false), &[n])).sum();
         assert_eq!((dropped, hold.held(POLICY)), (6, 64));
-        hold.release(POLICY);
+        hold.release(POLICY, |_| false);
         assert!(hold.has_released());
         assert_eq!(hold.take_released().front(), Some(&vec![6]));
         assert!(!hold.has_released());
@@ -158,21 +217,48 @@ mod tests {
     fn octets_are_bounded_too() {
         let hold = Hold::default();
         let frame = vec![0; 65_000];
-        let dropped: u64 = (0..5).map(|_| hold.keep(POLICY, &frame)).sum();
+        let dropped: u64 = (0..5).map(|_| hold.keep(&to(9, false), &frame)).sum();
         assert_eq!((dropped, hold.held(POLICY)), (1, 4));
     }
 
     #[test]
     fn an_sa_is_asked_for_once_in_thirty_seconds() {
         let hold = Hold::default();
-        assert!(hold.ask(POLICY, Instant(0)));
-        assert!(!hold.ask(POLICY, Instant(1)));
-        hold.keep(POLICY, &[0]);
+        assert!(hold.ask(&to(9, false), Instant(0)));
+        assert!(!hold.ask(&to(9, false), Instant(1)));
+        hold.keep(&to(9, false), &[0]);
         let end = Instant(0).after(ACQUIRE_TIME);
         assert_eq!(hold.on_time(Instant(1)), (0, Some(end)));
         assert_eq!(hold.on_time(end), (1, None));
-        assert!(hold.ask(POLICY, end));
-        hold.release(POLICY);
-        assert!(hold.ask(POLICY, end), "an SA that came ends the wait");
+        assert!(hold.ask(&to(9, false), end));
+        hold.release(POLICY, |_| false);
+        assert!(
+            hold.ask(&to(9, false), end),
+            "an SA that came ends the wait"
+        );
+    }
+
+    #[test]
+    fn packets_that_share_no_sa_wait_for_their_own() {
+        let hold = Hold::default();
+        for host in [1, 2] {
+            assert!(hold.ask(&to(host, true), Instant(0)), "each asks");
+            assert!(!hold.ask(&to(host, true), Instant(0)));
+            assert_eq!(hold.keep(&to(host, true), &[host]), 0);
+        }
+        hold.release(POLICY, |flow| *flow == to(2, true).flow);
+        assert_eq!(hold.take_released(), [[2]]);
+        assert_eq!(hold.held(POLICY), 1);
+        assert!(!hold.ask(&to(1, true), Instant(0)), "it was asked for");
+        assert_eq!(hold.forget(POLICY), 1);
+    }
+
+    #[test]
+    fn not_too_many_sas_are_waited_for() {
+        let hold = Hold::default();
+        let asked = |host| hold.ask(&to(host, true), Instant(0));
+        assert_eq!((0..100).filter(|host| asked(*host)).count(), MAX_SHARES);
+        assert_eq!(hold.keep(&to(99, true), &[0]), 1, "there is no room for it");
+        assert_eq!(hold.keep(&to(5, true), &[0]), 0);
     }
 }

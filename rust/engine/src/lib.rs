@@ -39,11 +39,13 @@ mod overhead;
 mod paged_array;
 mod path;
 mod path_mtu;
+mod populate;
 mod prefix;
 mod processing;
 mod protection;
 mod replay;
 mod sa;
+mod sa_list;
 mod sad;
 mod sealed_batch;
 mod selector;
@@ -73,6 +75,7 @@ pub use opened_batch::OpenedBatch;
 pub use outbound::OutboundWorker;
 pub use path::{Encapsulation, Path, PathInfo};
 pub use perilune_wire::flow::FlowKey;
+pub use populate::Populate;
 pub use processing::{
     DestinationOptions, DontFragment, Dscp, Fragmentation, Lookup, Mode, PreservedAddresses,
     Processing, Protocol, TfcPadding,

@@ -11,6 +11,7 @@ use crate::drop_reason::DropReason;
 use crate::engine::{CachedTables, Engine, Progress};
 use crate::event::{Event, Limit};
 use crate::flow_cache::{Epoch, FlowCache, Verdict};
+use crate::hold::Wanted;
 use crate::sa::{OutboundSa, SadEntry};
 use crate::sealed_batch::SealedBatch;
 use crate::spd::SpdEntry;
@@ -196,21 +197,26 @@ impl Engine {
 
     /// Keep or drop a packet that has no SA, and ask for one.
     fn wait_for_sa(&self, policy: &SpdEntry, outgoing: &Outgoing<'_>, generation: u64) -> Flow {
-        let id = policy.config.id;
-        if self.hold.ask(id, outgoing.now) && !outgoing.was_held {
+        let flow = outgoing.packet.ip().flow;
+        let wanted = Wanted {
+            policy: policy.config.id,
+            share: policy.config.populate.share(&flow),
+            flow,
+        };
+        if self.hold.ask(&wanted, outgoing.now) && !outgoing.was_held {
             self.events.push(Event::Acquire {
-                policy: id,
-                flow: outgoing.packet.ip().flow,
+                policy: wanted.policy,
+                flow,
             });
         }
         if !policy.config.hold || outgoing.from > 0 {
             return self.drop_rest(outgoing, outgoing.from, DropReason::NoSa, None);
         }
-        let overflow = self.hold.keep(id, outgoing.frame);
+        let overflow = self.hold.keep(&wanted, outgoing.frame);
         self.drops.add(DropReason::HoldOverflow, overflow);
         // An SA that came between the look and the hold has released its packets already.
         if self.generation() != generation {
-            self.hold.release(id);
+            self.hold.release(wanted.policy, |_| true);
         }
         Flow::Continue(())
     }
@@ -283,7 +289,7 @@ fn bypass(policy: &SpdEntry, outgoing: &Outgoing<'_>, out: &mut SealedBatch) -> 
 
 fn classify(tables: &Tables, flow: &FlowKey) -> Verdict {
     let policy = tables.spd.lookup(flow);
-    let sa = policy.and_then(|place| tables.spd.entry(place)?.pick(flow));
+    let sa = policy.and_then(|place| tables.spd.entry(place)?.sas.pick(flow));
     Verdict { policy, sa }
 }
 

@@ -15,6 +15,10 @@ pub(crate) struct PagedArray<T> {
 }
 
 #[derive(Clone)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nodes are shared, not moved, and one reference more would cost each look-up"
+)]
 enum Node<T> {
     Branch([Arc<Node<T>>; FAN]),
     Leaf([T; FAN]),

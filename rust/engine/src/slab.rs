@@ -75,10 +75,10 @@ impl<T> Slab<T> {
     ///
     /// Returns:
     /// Where, or `None` when there are 2³² already.
-    pub(crate) fn insert(&mut self, value: T) -> Option<u32> {
+    pub(crate) fn insert(&mut self, value: Arc<T>) -> Option<u32> {
         let place = self.first_free;
         let next = place.checked_add(1)?;
-        let found = std::mem::replace(self.places.get_mut(place)?, Place::Used(Arc::new(value)));
+        let found = std::mem::replace(self.places.get_mut(place)?, Place::Used(value));
         let is_new = place == self.end;
         self.first_free = match found {
             Place::Free(after) if !is_new => after,
@@ -125,7 +125,7 @@ mod tests {
                 if let Some(place) = chosen {
                     prop_assert_eq!(slab.remove(place).map(|value| *value), plain.remove(&place));
                 } else {
-                    let place = slab.insert(number).unwrap();
+                    let place = slab.insert(Arc::new(number)).unwrap();
                     prop_assert!(plain.insert(place, number).is_none());
                     most = most.max(plain.len());
                     prop_assert!(usize::try_from(place).unwrap() < most, "places are used again");

@@ -8,7 +8,7 @@ use perilune_wire::flow::FlowKey;
 
 use crate::change::{Direction, PolicyConfig, PolicyId};
 use crate::cow_map::CowMap;
-use crate::sa::{OutboundSa, SadEntry};
+use crate::sa_list::SaList;
 use crate::slab::Slab;
 use crate::spd_index::{Rule, SpdIndex};
 
@@ -17,8 +17,8 @@ use crate::spd_index::{Rule, SpdIndex};
 pub(crate) struct SpdEntry {
     pub(crate) config: Arc<PolicyConfig>,
     pub(crate) counters: Arc<PolicyCounters>,
-    /// Its outbound SAs, the newest last.
-    pub(crate) sas: Vec<Arc<SadEntry<OutboundSa>>>,
+    /// Its outbound SAs.
+    pub(crate) sas: SaList,
 }
 
 /// What an entry was applied to.
@@ -44,46 +44,15 @@ impl PolicyCounters {
     }
 }
 
-impl SpdEntry {
-    /// Whether an SA is there for another of the entry to travel in.
-    fn carries_another(&self, carrier: &SadEntry<OutboundSa>) -> bool {
-        let within = |entry: &Arc<SadEntry<OutboundSa>>| entry.sa.common.within;
-        let mut named = self.sas.iter().filter_map(within);
-        named.any(|id| (id.spi, id.remote) == carrier.key())
-    }
-
-    /// Choose the SA for a packet: of those whose selectors fit, the newest that is ready;
-    /// when none is, the newest.
-    pub(crate) fn pick(&self, flow: &FlowKey) -> Option<usize> {
-        let fits = |entry: &SadEntry<OutboundSa>| {
-            let common = &entry.sa.common;
-            !common.is_ended()
-                && common.selectors.contains_outbound(flow)
-                && !self.carries_another(entry)
-        };
-        let mut newest = None;
-        for (index, entry) in self
-            .sas
-            .iter()
-            .enumerate()
-            .rev()
-            .filter(|(_, entry)| fits(entry))
-        {
-            if entry.sa.is_ready() {
-                return Some(index);
-            }
-            newest = newest.or(Some(index));
-        }
-        newest
-    }
-}
-
 /// The entries in the order they are tried. A copy costs little and a change does too.
 #[derive(Clone)]
 pub(crate) struct Spd {
     entries: Slab<SpdEntry>,
     places: CowMap<PolicyId, u32>,
+    /// SPD-S and SPD-O.
     outbound: SpdIndex,
+    /// SPD-S and SPD-I: what is to be protected does not come in in the clear.
+    inbound: SpdIndex,
 }
 
 impl Default for Spd {
@@ -92,6 +61,7 @@ impl Default for Spd {
             entries: Slab::default(),
             places: CowMap::default(),
             outbound: SpdIndex::new(Direction::Outbound),
+            inbound: SpdIndex::new(Direction::Inbound),
         }
     }
 }
@@ -101,6 +71,12 @@ impl Spd {
     #[inline]
     pub(crate) fn lookup(&self, flow: &FlowKey) -> Option<u32> {
         Some(self.outbound.find(flow, |_| true)?.place)
+    }
+
+    /// Place of the first entry that matches a packet that arrives without IPsec.
+    #[inline]
+    pub(crate) fn lookup_inbound(&self, flow: &FlowKey) -> Option<u32> {
+        Some(self.inbound.find(&flow.reversed(), |_| true)?.place)
     }
 
     #[inline]
@@ -126,14 +102,14 @@ impl Spd {
             Some(entry) => {
                 let entry = Arc::make_mut(entry);
                 let old = std::mem::replace(&mut entry.config, Arc::clone(&config));
-                self.outbound.remove(order(&old), &old.selectors);
+                self.take_from_indexes(&old);
                 known
             }
-            None => self.entries.insert(SpdEntry {
+            None => self.entries.insert(Arc::new(SpdEntry {
                 config: Arc::clone(&config),
                 counters: Arc::default(),
-                sas: Vec::new(),
-            }),
+                sas: SaList::default(),
+            })),
         };
         let Some(place) = place else {
             return false;
@@ -142,7 +118,9 @@ impl Spd {
             self.places.insert(config.id, place);
         }
         let rule = Rule::new(order(&config), place, &config.selectors);
-        self.outbound.insert(&rule, &config.selectors);
+        for index in self.indexes(config.direction) {
+            index.insert(&rule, &config.selectors);
+        }
         true
     }
 
@@ -150,8 +128,7 @@ impl Spd {
     pub(crate) fn remove(&mut self, id: PolicyId) -> Option<Arc<SpdEntry>> {
         let place = self.places.remove(&id)?;
         let entry = self.entries.remove(place)?;
-        let config = &entry.config;
-        self.outbound.remove(order(config), &config.selectors);
+        self.take_from_indexes(&entry.config);
         Some(entry)
     }
 
@@ -159,6 +136,19 @@ impl Spd {
     pub(crate) fn entry_mut(&mut self, id: PolicyId) -> Option<&mut SpdEntry> {
         let place = *self.places.get(&id)?;
         self.entries.get_mut(place).map(Arc::make_mut)
+    }
+
+    fn take_from_indexes(&mut self, config: &PolicyConfig) {
+        for index in self.indexes(config.direction) {
+            index.remove(order(config), &config.selectors);
+        }
+    }
+
+    /// Where entries for one direction or both are.
+    fn indexes(&mut self, direction: Option<Direction>) -> impl Iterator<Item = &mut SpdIndex> {
+        let outbound = (direction != Some(Direction::Inbound)).then_some(&mut self.outbound);
+        let inbound = (direction != Some(Direction::Outbound)).then_some(&mut self.inbound);
+        outbound.into_iter().chain(inbound)
     }
 }
 

@@ -97,12 +97,12 @@ impl SpdIndex {
         let fields = Fields::of(flow);
         let mut found: Option<&Rule> = None;
         for used in self.shapes[usize::from(flow.is_ipv6())].iter() {
-            let before = found.map_or(u64::MAX, |rule| rule.order);
-            if before < used.first {
+            let is_late = |order| found.is_some_and(|rule| rule.order <= order);
+            if is_late(used.first) {
                 break;
             }
             let rules = self.rules.get(fields.hash(&used.shape));
-            let mut earlier = rules.take_while(|rule| rule.order < before);
+            let mut earlier = rules.take_while(|rule| !is_late(rule.order));
             let fits = |rule: &&Arc<Rule>| rule.matcher.contains(flow) && accept(rule);
             found = earlier.find(fits).map(AsRef::as_ref).or(found);
         }
@@ -115,6 +115,20 @@ impl SpdIndex {
             let key = self.note(key, rule.order);
             self.rules.insert(key.hash(), Arc::clone(rule));
         }
+    }
+
+    /// The entry of these selectors for which `is_wanted` is true.
+    pub(crate) fn find_like(
+        &self,
+        selectors: &SelectorPair,
+        is_wanted: impl Fn(&Rule) -> bool,
+    ) -> Option<&Rule> {
+        let keys = keys(selectors, self.direction);
+        let hashes = keys
+            .iter()
+            .flat_map(|key| [key.hash(), key.widened().hash()]);
+        let mut rules = hashes.flat_map(|hash| self.rules.get(hash));
+        rules.find(|rule| is_wanted(rule)).map(AsRef::as_ref)
     }
 
     /// Take out the entry of an order.

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use crate::change::{Change, Direction, PolicyConfig, PolicyId, SaConfig, SaId};
+use crate::change::{Action, Change, Direction, PolicyConfig, PolicyId, SaConfig, SaId};
 use crate::cow_map::CowMap;
 use crate::error::EngineError;
 use crate::path::{Encapsulation, Path};
@@ -80,6 +80,9 @@ impl Tables {
         if !config.selectors.is_whole() {
             return Err(EngineError::Selector);
         }
+        if config.action == Action::Protect && config.direction.is_some() {
+            return Err(EngineError::OneWay(config.id));
+        }
         if !self.spd.put(config.clone()) {
             return Err(EngineError::Full);
         }
@@ -153,7 +156,7 @@ impl Tables {
         } else {
             let entry = self.outbound.remove(&(id.spi, id.remote)).ok_or(unknown)?;
             if let Some(policy) = self.spd.entry_mut(entry.sa.common.policy) {
-                policy.sas.retain(|other| !Arc::ptr_eq(other, &entry));
+                policy.sas.remove(&entry);
             }
             Arc::clone(&entry.sa.common)
         };
@@ -189,11 +192,8 @@ impl Tables {
         }
         let old = self.outbound.remove(&(id.spi, id.remote)).ok_or(unknown)?;
         let new = Arc::new(old.moved(path, encapsulation));
-        let sas = self.spd.entry_mut(old.sa.common.policy);
-        for entry in sas.into_iter().flat_map(|policy| &mut policy.sas) {
-            if Arc::ptr_eq(entry, &old) {
-                *entry = Arc::clone(&new);
-            }
+        if let Some(policy) = self.spd.entry_mut(old.sa.common.policy) {
+            policy.sas.replace(&old, &new);
         }
         self.outbound.insert(renamed, new);
         Ok(())

@@ -4,8 +4,8 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
 use perilune_engine::{
     Action, AhIntegrity, Change, Direction, Duration, Encapsulation, Instant, Keys, Lifetimes,
-    Limits, Path, PolicyConfig, PolicyId, Ports, Protocol, SaConfig, SaId, SaStats, SelectorPair,
-    Suite, SuiteError, TrafficSelector,
+    Limits, Path, PolicyConfig, PolicyId, Populate, Ports, Protocol, SaConfig, SaId, SaStats,
+    SelectorPair, Suite, SuiteError, TrafficSelector,
 };
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
@@ -281,6 +281,8 @@ fn policy_config(values: &PolicyValues) -> PyResult<PolicyConfig> {
         priority: values.priority,
         action,
         selectors: selector_pair(&values.local, &values.remote)?,
+        direction: None,
+        populate: Populate::default(),
         hold: values.hold,
     })
 }

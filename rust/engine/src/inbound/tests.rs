@@ -1,6 +1,7 @@
 use super::*;
 use crate::change::{Action, Change, Direction, Lifetimes, PolicyConfig, PolicyId, SaConfig};
 use crate::path::Path;
+use crate::populate::Populate;
 use crate::processing::{Lookup, Mode, Processing};
 use crate::selector::{Ports, SelectorPair, TrafficSelector};
 use crate::suite::{Keys, Suite};
@@ -116,6 +117,8 @@ fn engine() -> Engine {
         priority: 0,
         action,
         selectors: selectors.clone(),
+        direction: None,
+        populate: Populate::default(),
         hold: true,
     };
     let path = Path {

@@ -1,6 +1,7 @@
 use super::*;
 use crate::change::{Change, Direction, Lifetimes, PolicyConfig, PolicyId, SaConfig};
 use crate::path::{Encapsulation, Path};
+use crate::populate::Populate;
 use crate::processing::{Lookup, Mode, Processing};
 use crate::selector::{Ports, SelectorPair, TrafficSelector};
 use crate::suite::{Keys, Suite};
@@ -49,6 +50,8 @@ fn engine() -> Engine {
         priority: 0,
         action,
         selectors,
+        direction: None,
+        populate: Populate::default(),
         hold: true,
     };
     engine.apply(&[Change::AddPolicy(policy)], NOW).unwrap();
@@ -73,7 +76,13 @@ fn the_last_sequence_number_ends_the_sa() {
     let mut worker = engine.outbound_worker();
     let mut out = SealedBatch::with_capacity(0);
     let tables = worker.tables.load();
-    tables.spd.entry(0).unwrap().sas[0]
+    tables
+        .spd
+        .entry(0)
+        .unwrap()
+        .sas
+        .get(0)
+        .unwrap()
         .sa
         .sequence
         .skip_to(u64::from(u32::MAX) - 1);

@@ -1,6 +1,7 @@
 use super::*;
 use crate::change::Action;
 use crate::conditions::{Conditions, Masked};
+use crate::populate::Populate;
 use crate::selector::{Ports, SelectorPair, TrafficSelector};
 use proptest::prelude::*;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -75,7 +76,7 @@ prop_compose! {
         conditions in prop_oneof![Just(Conditions::default()), conditions()],
     ) -> PolicyConfig {
         let selectors = SelectorPair { local, remote, conditions };
-        PolicyConfig { id: PolicyId(id), priority, action: Action::Protect, selectors, hold: false }
+        PolicyConfig { id: PolicyId(id), priority, action: Action::Protect, selectors, direction: None, populate: Populate::default(), hold: false }
     }
 }
 
@@ -139,6 +140,8 @@ fn one_host(id: u32, host: u32, ports: Ports) -> PolicyConfig {
         priority: 7,
         action: Action::Protect,
         selectors,
+        direction: None,
+        populate: Populate::default(),
         hold: false,
     }
 }

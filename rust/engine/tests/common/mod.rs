@@ -96,6 +96,8 @@ pub(crate) fn policy(id: u32, action: Action, selectors: SelectorPair) -> Policy
         priority: id,
         action,
         selectors,
+        direction: None,
+        populate: Populate::default(),
         hold: true,
     }
 }
