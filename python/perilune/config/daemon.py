@@ -26,6 +26,7 @@ def read_daemon(reader: Reader) -> DaemonSettings:
         log=reader.get(keys.LOG),
         audit_log=reader.find(keys.AUDIT_LOG),
         audit_log_octets=reader.get(keys.AUDIT_LOG_SIZE),
+        sequence_file=reader.find(keys.SEQUENCE_FILE),
         half_open_cookie_threshold=reader.get(keys.COOKIE_THRESHOLD),
         retransmit_tries=reader.get(keys.RETRANSMIT_TRIES),
         retransmit_timeout=reader.get(keys.RETRANSMIT_TIMEOUT),

@@ -11,16 +11,19 @@ from perilune.config.credentials import check_secrets, read_secret
 from perilune.config.daemon import read_daemon
 from perilune.config.files import Files, SystemFiles
 from perilune.config.includes import read_tree
+from perilune.config.manual_sas import check_together, read_manual_sa
 from perilune.config.problems import InvalidConfigError, Problems
 from perilune.config.reader import Reader
 from perilune.config.references import referenced, resolve
 from perilune.config.schema.connection import CONNECTION, CONNECTIONS
 from perilune.config.schema.daemon import DAEMON
+from perilune.config.schema.manual_sa import MANUAL_SA, MANUAL_SAS
 from perilune.config.schema.root import ROOT
 from perilune.config.schema.secret import IKE_SECRET, SECRETS
 from perilune.config.settings import DaemonSettings, Settings
 from perilune.config.syntax import parse
 from perilune.config.tree import Section
+from perilune.databases.manual import ManualSa
 from perilune.databases.pad import PadEntry
 from perilune.model.errors import ConfigError
 
@@ -74,8 +77,18 @@ def settings_of(tree: Section) -> Settings:
     for reader, connection in zip(readers, connections, strict=True):
         check_secrets(reader, connection, secrets)
     _check_names(readers, connections)
+    sas = _manual_sas(root, daemon)
     problems.raise_errors()
-    return Settings(connections=connections, secrets=secrets, daemon=daemon, warnings=problems.warnings)
+    return Settings(
+        connections=connections, secrets=secrets, sas=sas, daemon=daemon, warnings=problems.warnings
+    )
+
+
+def _manual_sas(root: Reader, daemon: DaemonSettings) -> tuple[ManualSa, ...]:
+    readers = [one for section in root.sections(MANUAL_SAS) for one in section.sections(MANUAL_SA)]
+    sas = [read_manual_sa(reader, daemon) for reader in readers]
+    check_together(readers, sas)
+    return tuple(sa for sa in sas if sa is not None)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import suppress
 from typing import TypeVar
 
@@ -12,6 +13,7 @@ from perilune.config.values import Kind, nearest, quote
 from perilune.model.errors import ConfigError, LocalError
 
 T = TypeVar("T")
+_SWALLOWED = re.compile(r"\s\S+\s*=")
 _UNSUPPORTED = "is known to swanctl.conf and not supported here yet"
 
 
@@ -114,7 +116,10 @@ class Reader:
             if value.text is not None:
                 key.kind.read(value.text)
         except ConfigError as error:
-            self.problems.error(error.message, value.place, dotted, error.nearest)
+            # What a value swallowed may be a secret, and the message may quote it.
+            is_told = not (self._schema.secret and _SWALLOWED.search(value.text or ""))
+            message = error.message if is_told else "each setting needs a line of its own"
+            self.problems.error(message, value.place, dotted, error.nearest)
         except LocalError as error:
             self.problems.error(str(error), value.place, dotted)
 

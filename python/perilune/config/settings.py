@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path as FilePath
 
+from perilune.databases.manual import ManualSa
 from perilune.databases.pad import PadEntry, SharedSecret
 from perilune.model.address import IKE_PORT, NAT_T_PORT
 from perilune.model.time import ZERO, Duration
@@ -63,6 +64,9 @@ class DaemonSettings:
     audit_log_octets: int = 64 << 20
     """Size from which on a new file is begun; 0 never."""
 
+    sequence_file: FilePath | None = None
+    """Where sequence numbers of manual SAs are kept over restarts."""
+
     half_open_cookie_threshold: int = 30
     """Half-open IKE SAs from which on a cookie is demanded (RFC 7296, section 2.6); 0 always demands one."""
 
@@ -91,6 +95,9 @@ class Settings:
 
     secrets: tuple[SharedSecret, ...] = ()
     """In the order of the file."""
+
+    sas: tuple[ManualSa, ...] = ()
+    """SAs with manual keys, in the order of the file."""
 
     daemon: DaemonSettings = DaemonSettings()
     warnings: tuple[str, ...] = ()

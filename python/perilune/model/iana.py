@@ -63,6 +63,7 @@ class TransformType(IntEnum):
 class EncrId(IntEnum):
     """Encryption algorithms, transform type 1."""
 
+    ENCR_NULL = 11
     ENCR_AES_CBC = 12
     ENCR_AES_GCM_16 = 20
     ENCR_CHACHA20_POLY1305 = 28

@@ -148,6 +148,11 @@ class EspSuite:
     """The method of the exchange that CREATE_CHILD_SA ran for it; NONE for a child of IKE_AUTH."""
 
     @property
+    def uses_counter(self) -> bool:
+        """Whether it breaks where a sequence number comes twice with a key: the IV is a counter."""
+        return self.encryption.is_aead
+
+    @property
     def keying_octets(self) -> int:
         """Octets of KEYMAT for one direction: encryption key, salt, integrity key."""
         return self.encryption.keying_octets + INTEG_KEY_OCTETS[self.integrity]

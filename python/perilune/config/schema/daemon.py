@@ -82,6 +82,12 @@ AUDIT_LOG_SIZE: Key[int] = Key(
     "64m",
     "Size from which on a new file is begun and the old one put aside; `0` never.",
 )
+SEQUENCE_FILE: OptionalKey[FilePath] = OptionalKey(
+    "sequence_file",
+    Kind("absolute path", _read_path),
+    "none",
+    "File that keeps the sequence numbers of `sas` over restarts; see [Manual keys](manual-keys.md).",
+)
 COOKIE_THRESHOLD: Key[int] = Key(
     "half_open_cookie_threshold",
     number(0, 1_000_000),
@@ -121,6 +127,7 @@ DAEMON = SectionSchema(
         LOG,
         AUDIT_LOG,
         AUDIT_LOG_SIZE,
+        SEQUENCE_FILE,
         COOKIE_THRESHOLD,
         RETRANSMIT_TRIES,
         RETRANSMIT_TIMEOUT,
