@@ -38,14 +38,14 @@ class Gateway:
 
     Args:
         connection: Our end of the pipe.
-        tun_name: Name of the runtime's TUN device.
+        device_name: Name of the runtime's device.
         process: The runtime's process.
     """
 
     def __init__(self, connection: Connection, process: subprocess.Popen[bytes]) -> None:
         self._connection = connection
         self.process = process
-        self.tun_name = str(self._answer())
+        self.device_name = str(self._answer())
 
     def apply(self, changes: Sequence[Change]) -> None:
         self._call("apply", list(changes), now())

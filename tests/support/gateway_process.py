@@ -19,7 +19,7 @@ def serve(connection: Connection) -> None:
     except Exception as error:
         connection.send(error)
         return
-    connection.send(runtime.tun_name)
+    connection.send(runtime.device_name)
     while True:
         try:
             method, args, kwargs = connection.recv()

@@ -219,7 +219,7 @@ class ExampleNode:
                 DropStats("replay", "The sequence number was seen before.", True, 12),
                 DropStats("no_policy", "No policy selects the packet.", True, 0),
             ),
-            work={"tun_reads": 40, "udp_sends": 20},
+            work={"device_reads": 40, "udp_sends": 20},
         )
 
     def lifetime(self, spi_in: Spi) -> Lifetime | None:

@@ -61,9 +61,9 @@ def gateways(sites: Sites) -> Iterator[tuple[Gateway, Gateway]]:
 
 
 def route_into_tunnel(namespace: Namespace, runtime: Gateway, other_site: int) -> None:
-    namespace.ip("link", "set", runtime.tun_name, "up", "mtu", str(MTU))
+    namespace.ip("link", "set", runtime.device_name, "up", "mtu", str(MTU))
     for prefix in (f"10.{other_site}.0.0/24", f"2001:db8:{other_site}::/64"):
-        namespace.ip("route", "add", prefix, "dev", runtime.tun_name)
+        namespace.ip("route", "add", prefix, "dev", runtime.device_name)
 
 
 def install(gateways: tuple[Gateway, Gateway], tunnel: Tunnel) -> None:
@@ -116,7 +116,7 @@ def test_batches_form(sites: Sites, gateways: tuple[Gateway, Gateway], tmp_path:
     for runtime in gateways:
         work = runtime.stats().work
         assert work["packets_sent"] > 3 * work["send_calls"]
-        assert work["datagrams_received"] > 3 * work["tun_writes"]
+        assert work["datagrams_received"] > 3 * work["device_writes"]
         assert work["segmentation_fallbacks"] == 0
 
 
@@ -247,7 +247,7 @@ def test_a_flood_of_nonsense_ends_nothing(sites: Sites, gateways: tuple[Gateway,
 def test_idle_workers_use_no_cpu(gateways: tuple[Gateway, Gateway], sites: Sites) -> None:
     left, right = gateways
     install(gateways, V4)
-    sites.gateway_a.ip("link", "set", left.tun_name, "down")
+    sites.gateway_a.ip("link", "set", left.device_name, "down")
     before = left.cpu_s(), right.cpu_s()
     # Nobody sends this event: the wait itself is the idle time.
     with pytest.raises(AssertionError, match="no DeviceLost"):
@@ -268,7 +268,7 @@ def test_a_deleted_device_is_told_and_ends_the_workers(
     sites: Sites, gateways: tuple[Gateway, Gateway]
 ) -> None:
     left, _ = gateways
-    sites.gateway_a.ip("link", "delete", left.tun_name)
+    sites.gateway_a.ip("link", "delete", left.device_name)
     assert left.wait_for(DeviceLost).name == "tun0"
     left.close()
     left.close()

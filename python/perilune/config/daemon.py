@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from perilune.config.reader import Reader
 from perilune.config.schema import daemon as keys
+from perilune.config.schema.section import Key, OptionalKey
 from perilune.config.settings import DaemonSettings
+from perilune.dataplane.placement import Wire
 
+Keys = tuple[Key[object] | OptionalKey[object], ...]
+
+_IN_THE_WIRE: Keys = (keys.INSIDE, keys.OUTSIDE, keys.UNMATCHED)
+_AT_A_DEVICE: Keys = (keys.TUN, keys.INSTALL_ROUTES, keys.ROUTING_TABLE, keys.ROUTING_TABLE_PRIO)
 _SMALLEST_IPV6_MTU = 1280
 """RFC 8200, section 5."""
 
@@ -14,6 +20,8 @@ def read_daemon(reader: Reader) -> DaemonSettings:
     """Return the daemon's settings; mistakes are noted at the reader's problems."""
     settings = DaemonSettings(
         tun=reader.get(keys.TUN),
+        wire=_read_wire(reader),
+        unmatched=reader.get(keys.UNMATCHED),
         mtu=reader.get(keys.MTU),
         vici=reader.get(keys.VICI),
         port=reader.get(keys.PORT_KEY),
@@ -43,3 +51,25 @@ def read_daemon(reader: Reader) -> DaemonSettings:
     if settings.keylog:
         reader.warn("the keys of every SA are written to files", keys.KEYLOG)
     return settings
+
+
+def _read_wire(reader: Reader) -> Wire | None:
+    """Return the interfaces, if IPsec is between two; keys of the other placement are mistakes."""
+    if not reader.get(keys.PLACEMENT):
+        _refuse(reader, _IN_THE_WIRE, "this is for `placement = wire` only")
+        return None
+    _refuse(reader, _AT_A_DEVICE, "there is no TUN device, and no route into it, with `placement = wire`")
+    inside, outside = reader.find(keys.INSIDE), reader.find(keys.OUTSIDE)
+    if inside is None or outside is None:
+        message = "with `placement = wire`, both `inside` and `outside` must name an interface"
+        reader.error(message, keys.PLACEMENT)
+        return None
+    if inside == outside:
+        reader.error("inside and outside are the same interface", keys.OUTSIDE)
+    return Wire(inside, outside)
+
+
+def _refuse(reader: Reader, refused: Keys, message: str) -> None:
+    for key in refused:
+        if reader.has(key):
+            reader.error(message, key)

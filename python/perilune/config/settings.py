@@ -8,6 +8,7 @@ from pathlib import Path as FilePath
 
 from perilune.databases.manual import ManualSa
 from perilune.databases.pad import PadEntry, SharedSecret
+from perilune.dataplane.placement import Wire
 from perilune.model.address import IKE_PORT, NAT_T_PORT
 from perilune.model.time import ZERO, Duration
 
@@ -21,12 +22,25 @@ class LogLevel(Enum):
     ERROR = "error"
 
 
+class Unmatched(Enum):
+    """What becomes of IP packets in the wire that no policy selects (`daemon.unmatched`)."""
+
+    BYPASS = "pass"
+    DISCARD = "drop"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DaemonSettings:
     """The daemon itself: the section `daemon`."""
 
     tun: str = "perilune0"
     """Name of the TUN device, at most 15 octets."""
+
+    wire: Wire | None = None
+    """The interfaces to be between; None is the TUN device instead."""
+
+    unmatched: Unmatched = Unmatched.BYPASS
+    """What becomes of packets between those interfaces that no policy selects."""
 
     mtu: int = 1400
     """MTU of the TUN device in octets: what fits through the tunnel unfragmented."""

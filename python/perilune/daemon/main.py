@@ -19,6 +19,7 @@ from perilune.daemon.node import LiveNode
 from perilune.daemon.parts import (
     endpoint_settings,
     fixed_part,
+    last_entry,
     node_facts,
     route_settings,
     runtime_settings,
@@ -99,7 +100,8 @@ class Daemon(Observer):
             audit=lambda: self._auditor.state if self._auditor else None,
         )
         self._control = Control(self._node, daemon.vici)
-        self._routes = RouteTable(route_settings(daemon, self._data_plane.tun_name))
+        routes = route_settings(daemon, self._data_plane.device_name)
+        self._routes = RouteTable(routes) if routes else None
 
     async def run(self) -> None:
         """Run until told to stop.
@@ -114,8 +116,11 @@ class Daemon(Observer):
             if self._auditor is not None:
                 self._auditor.open(self._node.facts.version, len(self._settings.connections))
                 stack.callback(self._auditor.close)
-            stack.callback(self._routes.close)
-            self._routes.open()
+            if self._routes is not None:
+                stack.callback(self._routes.close)
+                self._routes.open()
+            if last := last_entry(self._settings.daemon):
+                self._data_plane.apply([AddPolicy(last)], self._clock.now())
             stack.push_async_callback(self._control.close)
             await self._control.open()
             await self._load()
@@ -130,9 +135,7 @@ class Daemon(Observer):
             stack.callback(self._driver.stop)
             self._driver.start()
             tell_supervisor("READY=1")
-            _LOG.info(
-                "ready: device %s, control socket %s", self._data_plane.tun_name, self._settings.daemon.vici
-            )
+            _LOG.info("ready: %s, control socket %s", self._placement(), self._settings.daemon.vici)
             await self._stopping.wait()
             await self._say_farewell()
         if self._lost is not None:
@@ -172,8 +175,9 @@ class Daemon(Observer):
             for change in changes:
                 if isinstance(change, AddSa) and self._key_log is not None:
                     self._key_log.add_esp_sa(change.entry)
-            self._routes.remove([change.id for change in changes if isinstance(change, RemovePolicy)])
-            self._routes.add([change.entry for change in changes if isinstance(change, AddPolicy)])
+            if self._routes is not None:
+                self._routes.remove([change.id for change in changes if isinstance(change, RemovePolicy)])
+                self._routes.add([change.entry for change in changes if isinstance(change, AddPolicy)])
         except ResourceError as error:
             _LOG.error("%s", error)
 
@@ -192,6 +196,11 @@ class Daemon(Observer):
     def _new_auditor(self, path: FilePath) -> Auditor:
         log = AuditLog(path, self._settings.daemon.audit_log_octets)
         return Auditor(log, self._clock, lambda: self._data_plane.stats().drops)
+
+    def _placement(self) -> str:
+        wire = self._settings.daemon.wire
+        device = f"device {self._data_plane.device_name}"
+        return f"between {wire.inside} and {wire.outside}" if wire else device
 
     def _write_ike_keys(self, event: IkeKeysDerived) -> None:
         if self._key_log is not None:

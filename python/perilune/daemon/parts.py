@@ -7,10 +7,12 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 
 from perilune.agent.node import NodeFacts
-from perilune.config.settings import DaemonSettings
+from perilune.config.settings import DaemonSettings, Unmatched
+from perilune.databases.spd import LAST_ENTRY, LAST_PRIORITY, Action, SpdEntry
 from perilune.dataplane.runtime import RuntimeSettings
 from perilune.ike.settings import EndpointSettings
 from perilune.ike.timers import IkeTimers
+from perilune.model.selector import everything
 from perilune.shell.clock import MonotonicClock
 from perilune.shell.route_table import RouteSettings
 
@@ -36,14 +38,35 @@ def runtime_settings(daemon: DaemonSettings) -> RuntimeSettings:
     """Return the data plane's part of the daemon's settings."""
     return RuntimeSettings(
         tun_name=daemon.tun,
+        wire=daemon.wire,
         ike_port=daemon.port,
         nat_t_port=daemon.port_nat_t,
         mark=daemon.fwmark or None,
     )
 
 
-def route_settings(daemon: DaemonSettings, device: str) -> RouteSettings:
-    """Return the routes' part of the daemon's settings."""
+def last_entry(daemon: DaemonSettings) -> SpdEntry | None:
+    """Return the entry that selects what no other does; None is the SPD's own way, to discard it.
+
+    A TUN device gets only what is routed into it, so there the SPD's way is right (RFC 4301, section 5).
+    """
+    if daemon.wire is None or daemon.unmatched is Unmatched.DISCARD:
+        return None
+    everyone = (everything(4), everything(6))
+    return SpdEntry(
+        id=LAST_ENTRY,
+        name="unmatched",
+        priority=LAST_PRIORITY,
+        action=Action.BYPASS,
+        local=everyone,
+        remote=everyone,
+    )
+
+
+def route_settings(daemon: DaemonSettings, device: str) -> RouteSettings | None:
+    """Return the routes' part of the daemon's settings; None if there is no device to lay routes into."""
+    if daemon.wire is not None:
+        return None
     return RouteSettings(
         device=device,
         mtu=daemon.mtu,
@@ -74,4 +97,4 @@ def node_facts(clock: MonotonicClock) -> NodeFacts:
 def fixed_part(daemon: DaemonSettings) -> tuple[object, ...]:
     """Return what a running daemon cannot change."""
     parts = (endpoint_settings(daemon), runtime_settings(daemon), route_settings(daemon, ""))
-    return (*parts, daemon.vici, daemon.audit_log, daemon.audit_log_octets)
+    return (*parts, last_entry(daemon), daemon.vici, daemon.audit_log, daemon.audit_log_octets)

@@ -31,7 +31,8 @@ def check_system(settings: DaemonSettings) -> None:
             what to do.
     """
     _check_capabilities()
-    _check_tun(_TUN_DEVICE)
+    if settings.wire is None:
+        _check_tun(_TUN_DEVICE)
     if is_answered(settings.vici):
         raise ResourceError(
             f"another daemon already listens on {settings.vici};"
@@ -39,7 +40,11 @@ def check_system(settings: DaemonSettings) -> None:
         )
     for port in (settings.port, settings.port_nat_t):
         _check_port(port)
-    _check_name(_TUN_DEVICE, settings.tun)
+    if settings.wire is None:
+        _check_name(_TUN_DEVICE, settings.tun)
+    else:
+        for key, name in (("inside", settings.wire.inside), ("outside", settings.wire.outside)):
+            _check_interface(key, name)
 
 
 def _check_capabilities() -> None:
@@ -94,6 +99,15 @@ def _check_name(device: FilePath, name: str) -> None:
             }
             why = known.get(error.errno or 0, f"the device {name} cannot be had: {error.strerror or error}")
             raise ResourceError(f"daemon.tun: {why}; choose another name") from error
+
+
+def _check_interface(key: str, name: str) -> None:
+    try:
+        socket.if_nametoindex(name)
+    except OSError as error:
+        raise ResourceError(
+            f"there is no interface {name}, which `daemon.{key}` names; `ip link` lists those there are"
+        ) from error
 
 
 def _check_port(port: int) -> None:

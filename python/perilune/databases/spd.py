@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import NewType
+from typing import Final, NewType
 
 from perilune.model.errors import LocalError
 from perilune.model.selector import TrafficSelector
 
 PolicyId = NewType("PolicyId", int)
 """Names one SPD entry of a data plane for as long as it is installed; 32 bits, not 0."""
+
+LAST_ENTRY: Final = PolicyId(0xFFFF_FFFF)
+"""The entry for packets that no other selects, where there is one; no child's."""
+
+LAST_PRIORITY: Final = 0xFFFF_FFFF
+"""Asked behind all others."""
 
 
 class Action(Enum):

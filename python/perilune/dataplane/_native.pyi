@@ -49,7 +49,9 @@ class Engine:
 
 @final
 class Runtime:
-    """A TUN device, sockets, and a thread for each direction.
+    """A device, sockets, and a thread for each direction.
+
+    The device is the name of a TUN device, or those of the inner and the outer of two interfaces.
 
     Raises:
         LocalError: A setting that no device or socket can carry out.
@@ -59,7 +61,7 @@ class Runtime:
     def __new__(
         cls,
         *,
-        tun_name: str,
+        device: str | tuple[str, str],
         local_addresses: list[str],
         ike_port: int,
         nat_t_port: int,
@@ -69,8 +71,8 @@ class Runtime:
         """Open everything and start the threads."""
 
     @property
-    def tun_name(self) -> str:
-        """Name of the TUN device."""
+    def device_name(self) -> str:
+        """Name of the TUN device, or of the inner interface."""
 
     def apply(self, changes: _Changes, now_ns: int) -> None:
         """Apply changes as `Engine.apply` does; held packets that got an SA are sent."""

@@ -1,4 +1,4 @@
-"""The engine between a TUN device and sockets, on threads of its own."""
+"""The engine between a device, or two interfaces, and sockets; on threads of its own."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from perilune.dataplane.native import (
     native_path,
     stats_from_native,
 )
+from perilune.dataplane.placement import Wire
 from perilune.dataplane.stats import DataPlaneStats
 from perilune.model.address import IKE_PORT, NAT_T_PORT, IpAddress, Path
 from perilune.model.time import Instant
@@ -25,6 +26,9 @@ class RuntimeSettings:
 
     tun_name: str = "perilune%d"
     """Name of the TUN device; `%d` becomes the first free number."""
+
+    wire: Wire | None = None
+    """Two interfaces to be between, in place of a TUN device; needs CAP_NET_RAW."""
 
     local_addresses: tuple[IpAddress, ...] = field(default=())
     """Addresses to receive on; none means all of this host's, of both families."""
@@ -39,10 +43,11 @@ class RuntimeSettings:
 
 
 class Runtime:
-    """A `DataPlane` with a TUN device, UDP and raw sockets.
+    """A `DataPlane` with a TUN device or two interfaces, UDP and raw sockets.
 
-    Its clock is the system's monotonic one: `now` is `time.monotonic_ns()`. The device is created down and
-    without address; give it addresses, an MTU and routes, and set it up.
+    Its clock is the system's monotonic one: `now` is `time.monotonic_ns()`. A TUN device is created down and
+    without address; give it addresses, an MTU and routes, and set it up. Interfaces have to be there; they
+    are set up and made promiscuous, and between them passes what policy does not forbid or protect.
 
     Raises:
         LocalError: A setting that no device or socket can carry out.
@@ -50,8 +55,9 @@ class Runtime:
     """
 
     def __init__(self, settings: RuntimeSettings) -> None:
+        wire = settings.wire
         self._native = NativeRuntime(
-            tun_name=settings.tun_name,
+            device=(wire.inside, wire.outside) if wire else settings.tun_name,
             local_addresses=[str(address) for address in settings.local_addresses],
             ike_port=settings.ike_port,
             nat_t_port=settings.nat_t_port,
@@ -60,9 +66,9 @@ class Runtime:
         )
 
     @property
-    def tun_name(self) -> str:
-        """Name of the TUN device."""
-        return self._native.tun_name
+    def device_name(self) -> str:
+        """Name of the TUN device, or of the interface to the inside."""
+        return self._native.device_name
 
     def apply(self, changes: Sequence[Change], now: Instant) -> None:
         """See `DataPlane.apply`; held packets that got an SA leave at once."""
@@ -89,5 +95,5 @@ class Runtime:
         self._native.send_keepalive(native_path(path))
 
     def close(self) -> None:
-        """Stop the threads, remove the device, erase all keys; may be called again."""
+        """Stop the threads, remove a TUN device, erase all keys; may be called again."""
         self._native.close()

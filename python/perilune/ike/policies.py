@@ -11,14 +11,14 @@ from typing import Final
 
 from perilune.databases.changes import AddPolicy, RemovePolicy
 from perilune.databases.pad import ChildPolicy
-from perilune.databases.spd import Action, PolicyId, SpdEntry
+from perilune.databases.spd import LAST_ENTRY, Action, PolicyId, SpdEntry
 from perilune.ike.outbox import Outbox
 from perilune.model.selector import ANY_PROTOCOL, LAST_PORT, TrafficSelector
 
 _BASE: Final = {Action.BYPASS: 100_000, Action.PROTECT: 200_000, Action.DISCARD: 300_000}
 """Exceptions from protection come first, and what shall be dropped last."""
 
-_LARGEST_ID: Final = 0xFFFF_FFFF
+_LARGEST_ID: Final = LAST_ENTRY - 1
 
 
 @dataclass(frozen=True, slots=True)

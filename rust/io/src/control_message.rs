@@ -90,6 +90,8 @@ pub(crate) struct Ancillary {
     pub(crate) destination: Option<IpAddr>,
     /// Size of the datagrams that were joined (udp(7) `UDP_GRO`), the last may be shorter.
     pub(crate) segment_size: Option<usize>,
+    /// VLAN tag that was taken out of a frame (packet(7) `PACKET_AUXDATA`).
+    pub(crate) tag: Option<[u8; 4]>,
     /// Traffic class octet of the outer header.
     pub(crate) traffic_class: u8,
 }
@@ -131,9 +133,25 @@ impl Ancillary {
                     .and_then(|n| u8::try_from(n).ok())
                     .unwrap_or_default();
             }
+            (libc::SOL_PACKET, libc::PACKET_AUXDATA) => self.tag = vlan_tag(data),
             _ => {}
         }
     }
+}
+
+/// The tag in a `struct tpacket_auxdata`: its status, and at the end TCI and TPID.
+fn vlan_tag(data: &[u8]) -> Option<[u8; 4]> {
+    const VALID: i32 = 1 << 4;
+    const TYPE_VALID: i32 = 1 << 6;
+    let status = number(data)?;
+    let (tci, tpid) = (data.get(16..18)?, data.get(18..20)?);
+    let [t0, t1] = u16::from_ne_bytes(tci.try_into().ok()?).to_be_bytes();
+    let tpid = match u16::from_ne_bytes(tpid.try_into().ok()?) {
+        tpid if status & TYPE_VALID != 0 => tpid,
+        _ => 0x8100,
+    };
+    let [p0, p1] = tpid.to_be_bytes();
+    (status & VALID != 0).then_some([p0, p1, t0, t1])
 }
 
 fn number(data: &[u8]) -> Option<i32> {
@@ -174,6 +192,22 @@ mod tests {
                 assert_eq!(read.destination, Some(address));
             }
         }
+    }
+
+    #[test]
+    fn a_tag_is_put_together_from_what_the_kernel_tells() {
+        let told = |status: u32, tpid: u16| {
+            let mut data = [0_u8; 20];
+            data[..4].copy_from_slice(&status.to_ne_bytes());
+            data[16..18].copy_from_slice(&0x6005_u16.to_ne_bytes());
+            data[18..].copy_from_slice(&tpid.to_ne_bytes());
+            let mut control = Control::new();
+            control.push(libc::SOL_PACKET, libc::PACKET_AUXDATA, &data);
+            Ancillary::parse(control.as_octets()).tag
+        };
+        assert_eq!(told(1, 0), None);
+        assert_eq!(told(1 | 1 << 4, 0), Some([0x81, 0, 0x60, 5]));
+        assert_eq!(told(1 << 4 | 1 << 6, 0x88a8), Some([0x88, 0xa8, 0x60, 5]));
     }
 
     #[test]

@@ -30,13 +30,28 @@ macro_rules! io_drops {
 io_drops! {
     /// A bypassed packet could not be sent in the clear.
     BypassSend = "io_bypass_send", "The kernel did not take a packet that bypasses IPsec.";
+    /// The TUN device, or the inner interface, gave an error instead of a packet.
+    DeviceRead = "io_device_read", "Reading from the protected side, or the wire, failed.";
+    /// The TUN device, or the inner interface, did not take a packet.
+    DeviceWrite = "io_device_write", "The protected side did not take a packet.";
     /// Neither an IKE message, an ESP packet nor a keepalive (RFC 3948 section 2).
     EncapsulationMalformed = "io_encapsulation_malformed",
         "A datagram on the NAT traversal port was too short for IKE or ESP.";
+    /// A frame that was to pass unchanged could not, for instance because it is too long.
+    FrameForward = "io_frame_forward", "The other side of the wire did not take a frame.";
+    /// No Ethernet header, more than two VLAN tags, or what should be an IP packet is none.
+    FrameMalformed = "io_frame_malformed", "A frame on the wire was not sound.";
     /// The queue towards IKE is full.
     IkeQueueFull = "io_ike_queue_full", "IKE did not take its datagrams fast enough.";
+    /// More packets, or addresses, than may wait for a station's answer.
+    NeighborQueueFull = "io_neighbor_queue_full",
+        "Too many packets waited for stations on the inside to answer.";
+    /// Nobody answered who has the address (RFC 4861 section 7.2.2).
+    NeighborSilent = "io_neighbor_silent", "No station on the inside has the packet's address.";
     /// The path of an SA has a local address that no socket is bound to.
     NoSocket = "io_no_socket", "No socket has the SA's local address.";
+    /// Frames came faster than they were read.
+    PortOverflow = "io_port_overflow", "Frames on the wire came faster than they were read.";
     /// A received datagram was larger than the buffer.
     ReceiveTruncated = "io_receive_truncated", "A received datagram did not fit the buffer.";
     /// A socket reported an error instead of a datagram.
@@ -47,10 +62,6 @@ io_drops! {
     SendRefused = "io_send_refused", "The kernel refused to send a packet.";
     /// Larger than the path takes and not to be fragmented.
     SendTooBig = "io_send_too_big", "A packet was larger than the path's MTU.";
-    /// The TUN device gave an error instead of a packet.
-    TunRead = "io_tun_read", "Reading from the TUN device failed.";
-    /// The TUN device did not take a packet.
-    TunWrite = "io_tun_write", "The TUN device did not take a packet.";
 }
 
 macro_rules! io_counts {
@@ -80,10 +91,12 @@ macro_rules! io_counts {
 }
 
 io_counts! {
-    /// Frames read from the TUN device; one may be a superpacket.
-    tun_reads;
-    /// Frames written to the TUN device; one may be a superpacket.
-    tun_writes;
+    /// Frames read from the protected side; one may be a superpacket.
+    device_reads;
+    /// Frames written to the protected side; one may be a superpacket.
+    device_writes;
+    /// Frames that passed the bump in the wire as they were, either way.
+    frames_forwarded;
     /// Send calls to the kernel.
     send_calls;
     /// ESP packets sent, each a segment of a send call.

@@ -111,7 +111,7 @@ impl DatagramSocket {
 
     /// Set an option that takes a number.
     pub(crate) fn set_option(&self, level: i32, option: i32, value: i32) -> io::Result<()> {
-        set_option(&self.socket, level, option, value)
+        set_option(&self.socket, level, option, &value)
     }
 
     /// Source address and traffic class as ancillary data.
@@ -160,7 +160,7 @@ impl DatagramSocket {
             match send_messages(self.as_fd(), to, control, payloads.clone()) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    if !self.wait_writable() {
+                    if !wait_writable(self.as_fd()) {
                         return Err(error);
                     }
                 }
@@ -168,18 +168,19 @@ impl DatagramSocket {
             }
         }
     }
-
-    fn wait_writable(&self) -> bool {
-        let mut polled = [PollFd::new(self, PollFlags::OUT)];
-        let wait = Timespec::try_from(FULL_WAIT).ok();
-        matches!(poll(&mut polled, wait.as_ref()), Ok(ready) if ready > 0)
-    }
 }
 
 impl AsFd for DatagramSocket {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
     }
+}
+
+/// Wait a little until a socket takes more.
+pub(crate) fn wait_writable(socket: BorrowedFd<'_>) -> bool {
+    let mut polled = [PollFd::from_borrowed_fd(socket, PollFlags::OUT)];
+    let wait = Timespec::try_from(FULL_WAIT).ok();
+    matches!(poll(&mut polled, wait.as_ref()), Ok(ready) if ready > 0)
 }
 
 /// The last `count` packets of a run.
@@ -204,50 +205,60 @@ pub(crate) fn drop_reason(error: &io::Error) -> IoDrop {
 /// Packet-info and traffic class with what is received; fragment rather than lose what is sent.
 fn set_family_options(socket: &Socket, local: SocketAddr) -> io::Result<()> {
     if local.is_ipv4() {
-        set_option(socket, libc::IPPROTO_IP, libc::IP_PKTINFO, 1)?;
-        set_option(socket, libc::IPPROTO_IP, libc::IP_RECVTOS, 1)?;
+        set_option(socket, libc::IPPROTO_IP, libc::IP_PKTINFO, &1)?;
+        set_option(socket, libc::IPPROTO_IP, libc::IP_RECVTOS, &1)?;
         set_option(
             socket,
             libc::IPPROTO_IP,
             libc::IP_MTU_DISCOVER,
-            libc::IP_PMTUDISC_WANT,
+            &libc::IP_PMTUDISC_WANT,
         )
     } else {
         if socket.r#type()? == Type::DGRAM {
             // Raw sockets of IPv6 never get IPv4, and refuse the option.
             socket.set_only_v6(true)?;
         }
-        set_option(socket, libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO, 1)?;
-        set_option(socket, libc::IPPROTO_IPV6, libc::IPV6_RECVTCLASS, 1)?;
+        set_option(socket, libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO, &1)?;
+        set_option(socket, libc::IPPROTO_IPV6, libc::IPV6_RECVTCLASS, &1)?;
         set_option(
             socket,
             libc::IPPROTO_IPV6,
             libc::IPV6_MTU_DISCOVER,
-            libc::IPV6_PMTUDISC_WANT,
+            &libc::IPV6_PMTUDISC_WANT,
         )
     }
 }
 
 /// Ask for large buffers; what a limit of the system leaves of them is still enough to work.
-fn grow_buffers(socket: &Socket) {
+pub(crate) fn grow_buffers(socket: impl AsFd) {
     let octets = i32::try_from(BUFFER_OCTETS).unwrap_or(i32::MAX);
-    if set_option(socket, libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, octets).is_err() {
-        let _ = socket.set_recv_buffer_size(BUFFER_OCTETS);
-    }
-    if set_option(socket, libc::SOL_SOCKET, libc::SO_SNDBUFFORCE, octets).is_err() {
-        let _ = socket.set_send_buffer_size(BUFFER_OCTETS);
+    let ways = [
+        (libc::SO_RCVBUFFORCE, libc::SO_RCVBUF),
+        (libc::SO_SNDBUFFORCE, libc::SO_SNDBUF),
+    ];
+    for (forced, allowed) in ways {
+        if set_option(&socket, libc::SOL_SOCKET, forced, &octets).is_err() {
+            let _ = set_option(&socket, libc::SOL_SOCKET, allowed, &octets);
+        }
     }
 }
 
-fn set_option(socket: &Socket, level: i32, option: i32, value: i32) -> io::Result<()> {
-    let octets = libc::socklen_t::try_from(size_of::<i32>()).unwrap_or(4);
-    // SAFETY: the kernel reads `octets` octets of `value`, which lives until after the call.
+/// Set an option to a number, or to a structure of numbers that the option is documented to take.
+pub(crate) fn set_option<T: Copy>(
+    socket: impl AsFd,
+    level: i32,
+    option: i32,
+    value: &T,
+) -> io::Result<()> {
+    let octets = libc::socklen_t::try_from(size_of::<T>()).unwrap_or_default();
+    // SAFETY: the kernel reads `octets` octets of `value`, and of what it points to if it is a
+    // filter; both live until after the call.
     let answer = unsafe {
         libc::setsockopt(
-            socket.as_raw_fd(),
+            socket.as_fd().as_raw_fd(),
             level,
             option,
-            (&raw const value).cast(),
+            std::ptr::from_ref(value).cast(),
             octets,
         )
     };

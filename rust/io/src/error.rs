@@ -21,6 +21,16 @@ pub enum IoError {
         /// What the kernel answered.
         source: io::Error,
     },
+    /// An interface could not be listened on.
+    #[error("interface {name}: {step}: {source}")]
+    Port {
+        /// The interface that was asked for.
+        name: String,
+        /// What was being done.
+        step: &'static str,
+        /// What the kernel answered.
+        source: io::Error,
+    },
     /// A socket could not be opened, configured or bound.
     #[error("{protocol} socket on {local}: {step}: {source}")]
     Socket {

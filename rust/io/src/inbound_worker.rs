@@ -1,4 +1,4 @@
-//! From the network to the TUN device: tell IKE from ESP, open, write.
+//! From the network to the protected side: tell IKE from ESP, open, write; or let by.
 
 use std::io;
 use std::net::SocketAddr;
@@ -8,19 +8,23 @@ use std::sync::Arc;
 use perilune_engine::{InboundWorker as EngineWorker, Instant, OpenedBatch, PathInfo, Progress};
 use perilune_wire::demux::{NON_ESP_MARKER, Payload, classify};
 
+use crate::bump_in_the_wire::BumpInTheWire;
 use crate::clock;
 use crate::counters::{IoDrop, add};
+use crate::device::{Boundary, DeviceError, Lost};
 use crate::event_queue::{IoEvent, wait_readable};
+use crate::frame_buffer::FrameBuffer;
 use crate::message::{RECEIVE_MESSAGES, ReceiveBuffers, Received};
 use crate::raw_esp::RawEspSocket;
 use crate::runtime::Shared;
-use crate::tun::TunError;
 use crate::udp::{UdpRole, UdpSocket};
 
 /// Most receive calls on one socket before the others have their turn.
 const BURST_CALLS: usize = 4;
+/// Most frames of the wire before the sockets have their turn.
+const BURST_FRAMES: usize = 64;
 
-/// The thread that reads the sockets.
+/// The thread that reads the sockets, and the outer interface of a bump in the wire.
 pub(crate) struct InboundWorker {
     buffers: ReceiveBuffers,
     opener: Opener,
@@ -65,9 +69,10 @@ impl InboundWorker {
             .chain(shared.sockets.raw_esp.iter().map(Source::RawEsp))
             .collect();
         let kick = &shared.inbound_kick;
-        let descriptors: Vec<_> = sources
-            .iter()
-            .map(|source| source.as_fd())
+        let mut wire = shared.device.unprotected().map(Wire::new);
+        let outside = wire.iter().map(|wire| wire.bump.outside().as_fd());
+        let descriptors: Vec<_> = outside
+            .chain(sources.iter().map(|source| source.as_fd()))
             .chain([kick.as_fd(), shared.stop.as_fd()])
             .collect();
         while !shared.is_stopping() {
@@ -78,19 +83,24 @@ impl InboundWorker {
             if kick.take() {
                 self.opener.engine.refresh();
             }
-            for (source, _) in sources
-                .iter()
-                .zip(readable)
-                .filter(|(_, readable)| *readable)
+            let mut readable = readable.into_iter();
+            let mut result = Ok(());
+            if let Some(wire) = &mut wire
+                && readable.next() == Some(true)
             {
-                if let Err(lost) = self.receive(*source) {
-                    return shared.lose_device(&lost);
-                }
+                result = wire.receive(&mut self.opener);
+            }
+            let readable = sources.iter().zip(readable);
+            for (source, _) in readable.filter(|(_, readable)| *readable) {
+                result = result.and_then(|()| self.receive(*source));
+            }
+            if let Err(lost) = result {
+                return shared.lose_device(lost);
             }
         }
     }
 
-    fn receive(&mut self, source: Source<'_>) -> io::Result<()> {
+    fn receive(&mut self, source: Source<'_>) -> Result<(), Lost> {
         for _ in 0..BURST_CALLS {
             let count = match self.buffers.receive(source.as_fd()) {
                 Ok(count) => count,
@@ -118,8 +128,45 @@ impl InboundWorker {
     }
 }
 
+/// The unprotected side of a bump in the wire.
+struct Wire<'a> {
+    bump: &'a BumpInTheWire,
+    frame: FrameBuffer,
+}
+
+impl<'a> Wire<'a> {
+    fn new(bump: &'a BumpInTheWire) -> Self {
+        let frame = FrameBuffer::new();
+        Self { bump, frame }
+    }
+
+    /// Take frames that are not for us.
+    fn receive(&mut self, opener: &mut Opener) -> Result<(), Lost> {
+        let (shared, worker) = (&opener.shared, &mut opener.engine);
+        for _ in 0..BURST_FRAMES {
+            match self.bump.outside().read(&mut self.frame) {
+                Ok(()) => {}
+                Err(DeviceError::WouldBlock) => break,
+                Err(DeviceError::Gone(lost)) => return Err(lost),
+                Err(DeviceError::Packet) => {
+                    shared.counters.drop_packets(IoDrop::DeviceRead, 1);
+                    break;
+                }
+            }
+            let boundary = Boundary {
+                engine: &shared.engine,
+                counters: &shared.counters,
+                now: clock::now(),
+            };
+            self.bump.take_from_outside(&self.frame, worker, boundary);
+        }
+        shared.tell_engine_events();
+        Ok(())
+    }
+}
+
 impl Opener {
-    fn take_message(&mut self, source: Source<'_>, message: &mut Received<'_>) -> io::Result<()> {
+    fn take_message(&mut self, source: Source<'_>, message: &mut Received<'_>) -> Result<(), Lost> {
         self.now = clock::now();
         let counters = &self.shared.counters;
         if message.truncated {
@@ -153,7 +200,7 @@ impl Opener {
     }
 
     /// A datagram on the NAT traversal port (RFC 3948, section 2).
-    fn take_datagram(&mut self, from: PathInfo, payload: &mut [u8]) -> io::Result<()> {
+    fn take_datagram(&mut self, from: PathInfo, payload: &mut [u8]) -> Result<(), Lost> {
         match classify(payload) {
             Payload::Esp => return self.open(from, payload),
             Payload::Ike => {
@@ -185,7 +232,7 @@ impl Opener {
         }
     }
 
-    fn open(&mut self, from: PathInfo, esp: &mut [u8]) -> io::Result<()> {
+    fn open(&mut self, from: PathInfo, esp: &mut [u8]) -> Result<(), Lost> {
         let (engine, now) = (Arc::clone(&self.shared.engine), self.now);
         while engine.open(&mut self.engine, esp, &from, now, &mut self.batch) == Progress::Full {
             self.write()?;
@@ -194,18 +241,15 @@ impl Opener {
     }
 
     /// Write what was opened to the device.
-    fn write(&mut self) -> io::Result<()> {
+    fn write(&mut self) -> Result<(), Lost> {
         let shared = &self.shared;
         for frame in self.batch.frames() {
-            match shared.tun.write(frame) {
-                Ok(()) => add(&shared.counters.work.tun_writes, 1),
-                Err(TunError::Gone(error)) => return Err(error),
-                Err(TunError::Packet | TunError::WouldBlock) => {
-                    shared.counters.drop_packets(IoDrop::TunWrite, 1);
-                }
-            }
+            shared.device.write(frame, &shared.counters, self.now)?;
         }
         self.batch.clear();
+        if shared.device.take_time_short() {
+            shared.outbound_kick.raise();
+        }
         shared.tell_engine_events();
         Ok(())
     }

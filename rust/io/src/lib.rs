@@ -1,7 +1,7 @@
 //! Devices, sockets and threads around the engine; the home of `unsafe`.
 //!
-//! [`Runtime`] is where to start: it opens a [`Tun`] device and the sockets, and runs one thread
-//! for each direction. Packets that are lost here are counted ([`IoDrop`]); nothing that a peer
+//! [`Runtime`] is where to start: it opens a device ([`Placement`]) and the sockets, and runs one
+//! thread for each direction. Packets that are lost here are counted ([`IoDrop`]); nothing that a peer
 //! or the network does ends a thread.
 #![cfg_attr(
     test,
@@ -12,23 +12,32 @@
     )
 )]
 
+mod bump_in_the_wire;
 mod bypass;
 mod clock;
 mod control_message;
 mod counters;
 mod datagram_socket;
+mod device;
 mod error;
 mod event_queue;
+mod frame_buffer;
 mod inbound_worker;
+mod interface;
 mod message;
+mod neighbor_queue;
+mod neighbor_table;
 mod outbound_worker;
 mod raw_esp;
 mod runtime;
 mod sockets;
 mod tun;
 mod udp;
+mod wire_port;
 
+pub use bump_in_the_wire::WireSettings;
 pub use counters::{Counters, IoCounts, IoDrop};
+pub use device::Placement;
 pub use error::IoError;
 pub use event_queue::IoEvent;
 pub use runtime::{Runtime, RuntimeSettings};

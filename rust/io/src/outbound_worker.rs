@@ -1,4 +1,4 @@
-//! From the TUN device to the network: classify, seal, send; and what has to happen in time.
+//! From the protected side to the network: classify, seal, send; and what has to happen in time.
 
 use std::os::fd::AsFd;
 use std::sync::Arc;
@@ -11,18 +11,19 @@ use perilune_engine::{
 use crate::clock;
 use crate::counters::{IoDrop, add};
 use crate::datagram_socket::Run;
+use crate::device::{Boundary, DeviceError, Lost};
 use crate::event_queue::wait_readable;
+use crate::frame_buffer::FrameBuffer;
 use crate::runtime::Shared;
-use crate::tun::{FRAME_OCTETS, TunError};
 
 /// Most frames read before what they became is sent and the time is looked at.
 const BURST_FRAMES: usize = 64;
 
-/// The thread that reads the TUN device.
+/// The thread that reads the protected side's device.
 pub(crate) struct OutboundWorker {
     shared: Arc<Shared>,
     engine: EngineWorker,
-    frame: Vec<u8>,
+    frame: FrameBuffer,
     batch: SealedBatch,
     next_timeout: Option<Instant>,
 }
@@ -34,7 +35,7 @@ impl OutboundWorker {
         Self {
             shared,
             engine,
-            frame: vec![0; FRAME_OCTETS],
+            frame: FrameBuffer::new(),
             batch,
             next_timeout: None,
         }
@@ -46,52 +47,57 @@ impl OutboundWorker {
             match self.read_burst() {
                 Ok(Burst::More) => {}
                 Ok(Burst::Drained) => self.wait(),
-                Err(lost) => return self.shared.lose_device(&lost),
+                Err(lost) => return self.shared.lose_device(lost),
             }
             self.look_at_time();
         }
     }
 
     /// Read until the device is empty or a burst is full, and send what came of it.
-    fn read_burst(&mut self) -> Result<Burst, std::io::Error> {
+    fn read_burst(&mut self) -> Result<Burst, Lost> {
         let mut burst = Burst::More;
         for _ in 0..BURST_FRAMES {
-            match self.shared.tun.read(&mut self.frame) {
-                Ok(octets) => self.seal(octets),
-                Err(TunError::WouldBlock) => {
+            match self.shared.device.read(&mut self.frame) {
+                Ok(()) => self.seal(),
+                Err(DeviceError::WouldBlock) => {
                     burst = Burst::Drained;
                     break;
                 }
-                Err(TunError::Packet) => {
-                    self.shared.counters.drop_packets(IoDrop::TunRead, 1);
+                Err(DeviceError::Packet) => {
+                    self.shared.counters.drop_packets(IoDrop::DeviceRead, 1);
                     burst = Burst::Drained;
                     break;
                 }
-                Err(TunError::Gone(error)) => return Err(error),
+                Err(DeviceError::Gone(lost)) => return Err(lost),
             }
         }
         self.send();
         Ok(burst)
     }
 
-    fn seal(&mut self, octets: usize) {
-        add(&self.shared.counters.work.tun_reads, 1);
-        let now = clock::now();
-        let engine = Arc::clone(&self.shared.engine);
-        loop {
-            let frame = self.frame.get(..octets).unwrap_or_default();
-            match engine.seal(&mut self.engine, frame, now, &mut self.batch) {
-                Progress::Done => return,
-                Progress::Full => self.send(),
-            }
+    fn seal(&mut self) {
+        let (shared, batch, now) = (&self.shared, &mut self.batch, clock::now());
+        let (engine, counters) = (shared.engine.as_ref(), &shared.counters);
+        add(&counters.work.device_reads, 1);
+        let boundary = Boundary {
+            engine,
+            counters,
+            now,
+        };
+        let to_seal = shared
+            .device
+            .to_seal(&mut self.frame, &mut self.engine, boundary);
+        let Some(frame) = to_seal else {
+            return;
+        };
+        while engine.seal(&mut self.engine, frame, now, batch) == Progress::Full {
+            send_batch(shared, batch);
         }
     }
 
     /// Send what was sealed, run by run, and what bypasses IPsec.
     fn send(&mut self) {
-        send_batch(&self.shared, &self.batch);
-        self.batch.clear();
-        self.shared.tell_engine_events();
+        send_batch(&self.shared, &mut self.batch);
     }
 
     /// Do what is due, and what a change of the databases made possible.
@@ -103,7 +109,9 @@ impl OutboundWorker {
         }
         let engine = Arc::clone(&self.shared.engine);
         self.engine.refresh();
-        self.next_timeout = engine.on_time(now);
+        let of_device = self.shared.device.on_time(&self.shared.counters, now);
+        let deadlines = [engine.on_time(now), of_device];
+        self.next_timeout = deadlines.into_iter().flatten().min();
         while engine.has_released() {
             let progress = engine.release_held(&mut self.engine, now, &mut self.batch);
             self.send();
@@ -120,7 +128,7 @@ impl OutboundWorker {
             .next_timeout
             .map(|at| Duration::from_nanos(at.since(clock::now()).0));
         let descriptors = [
-            shared.tun.as_fd(),
+            shared.device.as_fd(),
             shared.stop.as_fd(),
             shared.outbound_kick.as_fd(),
         ];
@@ -135,8 +143,8 @@ enum Burst {
     Drained,
 }
 
-/// Send the runs and the bypassed packets of a batch.
-fn send_batch(shared: &Shared, batch: &SealedBatch) {
+/// Send the runs and the bypassed packets of a batch, and empty it.
+fn send_batch(shared: &Shared, batch: &mut SealedBatch) {
     for run in batch.runs() {
         let Path { local, remote } = run.path;
         let payload = batch.octets(run);
@@ -156,6 +164,8 @@ fn send_batch(shared: &Shared, batch: &SealedBatch) {
             None => shared.counters.drop_packets(IoDrop::BypassSend, 1),
         }
     }
+    batch.clear();
+    shared.tell_engine_events();
 }
 
 fn send_run(shared: &Shared, encapsulation: Encapsulation, run: &Run<'_>) {

@@ -12,12 +12,12 @@ use perilune_engine::{Change, Engine, EngineError, Event, Instant, SaId, Stats};
 
 use crate::clock;
 use crate::counters::Counters;
+use crate::device::{Device, Lost, Placement};
 use crate::error::IoError;
 use crate::event_queue::{EventQueue, IoEvent, Signal};
 use crate::inbound_worker::InboundWorker;
 use crate::outbound_worker::OutboundWorker;
 use crate::sockets::{SocketSettings, Sockets};
-use crate::tun::Tun;
 use crate::udp::UdpSocket;
 
 /// Most engine events handed over at once.
@@ -26,7 +26,7 @@ const EVENTS: usize = 4096;
 /// What the workers and the runtime share.
 pub(crate) struct Shared {
     pub(crate) engine: Arc<Engine>,
-    pub(crate) tun: Tun,
+    pub(crate) device: Device,
     pub(crate) sockets: Sockets,
     pub(crate) events: EventQueue,
     pub(crate) counters: Counters,
@@ -50,7 +50,8 @@ impl Kick {
         })
     }
 
-    fn raise(&self) {
+    /// Tell it.
+    pub(crate) fn raise(&self) {
         self.raised.store(true, Ordering::Release);
         self.signal.raise();
     }
@@ -85,12 +86,11 @@ impl Shared {
     }
 
     /// The device is gone: say so once, and stop.
-    pub(crate) fn lose_device(&self, reason: &io::Error) {
+    pub(crate) fn lose_device(&self, lost: Lost) {
         if self.begin_stop() {
-            let name = self.tun.name().to_owned();
             self.events.push(IoEvent::DeviceLost {
-                name,
-                reason: reason.to_string(),
+                name: lost.name,
+                reason: lost.reason.to_string(),
             });
         }
     }
@@ -106,13 +106,13 @@ impl Shared {
 /// What a runtime needs to know.
 #[derive(Clone, Debug)]
 pub struct RuntimeSettings {
-    /// Name of the TUN device; `%d` becomes a free number.
-    pub tun_name: String,
+    /// Where the protected side is.
+    pub placement: Placement,
     /// Which sockets to open.
     pub sockets: SocketSettings,
 }
 
-/// An engine between a TUN device and the network, with a thread for each direction.
+/// An engine between the protected side and the network, with a thread for each direction.
 pub struct Runtime {
     shared: Arc<Shared>,
     threads: Mutex<Vec<JoinHandle<()>>>,
@@ -127,7 +127,7 @@ impl Runtime {
         let shared = Arc::new(Shared {
             engine,
             sockets: Sockets::open(&settings.sockets)?,
-            tun: Tun::open(&settings.tun_name)?,
+            device: Device::open(&settings.placement)?,
             events: EventQueue::new()?,
             counters: Counters::default(),
             stop: Signal::new()?,
@@ -157,7 +157,10 @@ impl Runtime {
                 let worker = Arc::clone(&shared);
                 // A worker that panicked is a defect; it must not leave a runtime that looks alive.
                 if catch_unwind(AssertUnwindSafe(|| work(worker))).is_err() {
-                    shared.lose_device(&io::Error::other("a worker failed, which is a defect"));
+                    shared.lose_device(Lost {
+                        name: shared.device.name().to_owned(),
+                        reason: io::Error::other("a worker failed, which is a defect"),
+                    });
                 }
             });
         let thread = thread.map_err(|source| IoError::Resource {
@@ -171,9 +174,9 @@ impl Runtime {
         Ok(())
     }
 
-    /// Name of the TUN device.
-    pub fn tun_name(&self) -> &str {
-        self.shared.tun.name()
+    /// Name of the TUN device, or of the inner of two interfaces.
+    pub fn device_name(&self) -> &str {
+        self.shared.device.name()
     }
 
     /// Apply changes to the engine; held packets that got an SA are sent.
@@ -209,6 +212,7 @@ impl Runtime {
 
     /// What the devices and sockets counted.
     pub fn counters(&self) -> &Counters {
+        self.shared.device.count_overflows(&self.shared.counters);
         &self.shared.counters
     }
 

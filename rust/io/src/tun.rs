@@ -4,13 +4,12 @@ use std::ffi::{c_int, c_uint};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
-use perilune_wire::virtio_net_hdr;
 use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 
+use crate::device::{DeviceError, Lost};
 use crate::error::IoError;
-
-/// The largest frame: a virtio header and an IP packet of 64 KiB.
-pub(crate) const FRAME_OCTETS: usize = virtio_net_hdr::OCTETS + 65_536;
+use crate::interface;
 
 // linux/if_tun.h. The request numbers are those of every architecture but MIPS, PowerPC, SPARC.
 const TUNSETIFF: libc::c_ulong = 0x4004_54ca;
@@ -20,17 +19,6 @@ const TUN_F_TSO4: c_uint = 0x02;
 const TUN_F_TSO6: c_uint = 0x04;
 const TUN_F_USO4: c_uint = 0x20;
 const TUN_F_USO6: c_uint = 0x40;
-
-/// What reading from the device, or writing to it, came to.
-#[derive(Debug)]
-pub(crate) enum TunError {
-    /// Nothing to read, or no room, right now.
-    WouldBlock,
-    /// This packet only; the device may be down at the moment.
-    Packet,
-    /// The device was deleted.
-    Gone(io::Error),
-}
 
 /// A TUN device with its offloads on.
 #[derive(Debug)]
@@ -50,7 +38,7 @@ impl Tun {
     /// [`IoError::Setting`] for a name that no interface can have, [`IoError::Tun`] for what the
     /// kernel refused.
     pub fn open(name: &str) -> Result<Self, IoError> {
-        let mut request = interface_request(name)?;
+        let mut request = tun_request(name)?;
         let refused = |step| {
             let name = name.to_owned();
             move |source: io::Error| IoError::Tun { name, step, source }
@@ -64,7 +52,7 @@ impl Tun {
         let segments_udp = set_offloads(&device).map_err(refused("TUNSETOFFLOAD"))?;
         Ok(Self {
             device,
-            name: interface_name(&request),
+            name: interface::name_in(&request),
             segments_udp,
         })
     }
@@ -79,16 +67,29 @@ impl Tun {
         self.segments_udp
     }
 
-    /// Read one frame into `frame`; at least [`FRAME_OCTETS`] long.
-    pub(crate) fn read(&self, frame: &mut [u8]) -> Result<usize, TunError> {
-        rustix::io::read(&self.device, frame).map_err(TunError::from)
+    /// Read one frame into `room`, which has to be long enough for the longest.
+    pub(crate) fn read(&self, room: &mut [u8]) -> Result<usize, DeviceError> {
+        rustix::io::read(&self.device, room).map_err(|error| self.told(error))
     }
 
     /// Write one frame.
-    pub(crate) fn write(&self, frame: &[u8]) -> Result<(), TunError> {
+    pub(crate) fn write(&self, frame: &[u8]) -> Result<(), DeviceError> {
         rustix::io::write(&self.device, frame)
             .map(drop)
-            .map_err(TunError::from)
+            .map_err(|error| self.told(error))
+    }
+
+    /// What an error is about: a packet, or the device.
+    fn told(&self, error: Errno) -> DeviceError {
+        match error {
+            Errno::AGAIN | Errno::INTR => DeviceError::WouldBlock,
+            // The kernel's answer on a descriptor whose device was deleted.
+            Errno::BADFD | Errno::NODEV | Errno::BADF => DeviceError::Gone(Lost {
+                name: self.name.clone(),
+                reason: error.into(),
+            }),
+            _ => DeviceError::Packet,
+        }
     }
 }
 
@@ -98,40 +99,12 @@ impl AsFd for Tun {
     }
 }
 
-impl From<rustix::io::Errno> for TunError {
-    fn from(error: rustix::io::Errno) -> Self {
-        match error {
-            rustix::io::Errno::AGAIN | rustix::io::Errno::INTR => Self::WouldBlock,
-            // The kernel's answer on a descriptor whose device was deleted.
-            rustix::io::Errno::BADFD | rustix::io::Errno::NODEV | rustix::io::Errno::BADF => {
-                Self::Gone(error.into())
-            }
-            _ => Self::Packet,
-        }
-    }
-}
-
-fn interface_request(name: &str) -> Result<libc::ifreq, IoError> {
-    let allowed = |c: u8| c.is_ascii_graphic() && c != b'/' && c != b':';
-    if name.is_empty() || name.len() >= libc::IFNAMSIZ || !name.bytes().all(allowed) {
-        return Err(IoError::Setting(format!(
-            "{name:?} is no interface name: 1 to 15 printable characters without space, '/' and ':'"
-        )));
-    }
-    let mut ifr_name = [0; libc::IFNAMSIZ];
-    for (to, from) in ifr_name.iter_mut().zip(name.bytes()) {
-        *to = from.cast_signed();
-    }
+fn tun_request(name: &str) -> Result<libc::ifreq, IoError> {
+    let mut request = interface::request(name)?;
     // Without IFF_NO_PI each packet would have four more octets before it.
     let flags = libc::IFF_TUN | libc::IFF_NO_PI | libc::IFF_VNET_HDR;
-    let ifru_flags = libc::c_short::try_from(flags).unwrap_or_default();
-    let ifr_ifru = libc::__c_anonymous_ifr_ifru { ifru_flags };
-    Ok(libc::ifreq { ifr_name, ifr_ifru })
-}
-
-fn interface_name(request: &libc::ifreq) -> String {
-    let octets = request.ifr_name.iter().map(|c| c.cast_unsigned());
-    octets.take_while(|c| *c != 0).map(char::from).collect()
+    request.ifr_ifru.ifru_flags = libc::c_short::try_from(flags).unwrap_or_default();
+    Ok(request)
 }
 
 /// Switch on what the kernel has; `true` if that includes UDP segmentation.

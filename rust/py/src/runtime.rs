@@ -1,10 +1,10 @@
-//! The engine between a TUN device and sockets.
+//! The engine between a device and sockets.
 
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
 
 use perilune_engine::Engine;
-use perilune_io::{Runtime, RuntimeSettings, SocketSettings};
+use perilune_io::{Placement, Runtime, RuntimeSettings, SocketSettings, WireSettings};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
@@ -12,7 +12,14 @@ use crate::answers::{engine_event, io_event, runtime_stats};
 use crate::errors::{from_engine, from_io, local_error};
 use crate::values::{Addresses, Now, PathArgument};
 
-/// A TUN device, sockets, and a thread for each direction.
+/// Name of a TUN device, or names of the inner and the outer of two interfaces.
+#[derive(FromPyObject)]
+enum DeviceArgument {
+    Tun(String),
+    Wire(String, String),
+}
+
+/// A device, sockets, and a thread for each direction.
 #[pyclass(name = "Runtime", module = "perilune.dataplane._native", frozen)]
 pub(crate) struct PyRuntime {
     runtime: Runtime,
@@ -21,10 +28,10 @@ pub(crate) struct PyRuntime {
 #[pymethods]
 impl PyRuntime {
     #[new]
-    #[pyo3(signature = (*, tun_name, local_addresses, ike_port, nat_t_port, raw_esp, mark))]
+    #[pyo3(signature = (*, device, local_addresses, ike_port, nat_t_port, raw_esp, mark))]
     fn new(
         py: Python<'_>,
-        tun_name: String,
+        device: DeviceArgument,
         local_addresses: Addresses,
         ike_port: u16,
         nat_t_port: u16,
@@ -38,15 +45,21 @@ impl PyRuntime {
             raw: raw_esp,
             mark,
         };
-        let settings = RuntimeSettings { tun_name, sockets };
+        let placement = match device {
+            DeviceArgument::Tun(name) => Placement::Tun { name },
+            DeviceArgument::Wire(inside, outside) => {
+                Placement::Wire(WireSettings { inside, outside })
+            }
+        };
+        let settings = RuntimeSettings { placement, sockets };
         py.detach(|| Runtime::start(Arc::new(Engine::new()), &settings))
             .map(|runtime| Self { runtime })
             .map_err(|error| from_io(&error))
     }
 
     #[getter]
-    fn tun_name(&self) -> &str {
-        self.runtime.tun_name()
+    fn device_name(&self) -> &str {
+        self.runtime.device_name()
     }
 
     fn apply(&self, py: Python<'_>, changes: &Bound<'_, PyAny>, now_ns: Now) -> PyResult<()> {

@@ -56,8 +56,9 @@ impl MacAddress {
 
 impl fmt::Display for MacAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [a, b, c, d, e, g] = self.0;
-        write!(f, "{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{g:02x}")
+        let [first, rest @ ..] = self.0;
+        write!(f, "{first:02x}")?;
+        rest.iter().try_for_each(|octet| write!(f, ":{octet:02x}"))
     }
 }
 
@@ -78,6 +79,21 @@ impl Tags {
     /// The tags in octets.
     pub fn as_octets(&self) -> &[u8] {
         self.octets.get(..self.length).unwrap_or_default()
+    }
+
+    /// The VLANs alone: no priority, and no tag that carries nothing but one (IEEE 802.1Q,
+    /// clause 9.6).
+    #[must_use]
+    pub fn without_priority(&self) -> Self {
+        let (tags, _) = self.as_octets().as_chunks::<TAG_OCTETS>();
+        let mut vlans = Self::default();
+        for [p0, p1, high, low] in tags {
+            let high = high & 0x0f;
+            if (high, *low) != (0, 0) {
+                vlans = vlans.with([*p0, *p1, high, *low]).unwrap_or(vlans);
+            }
+        }
+        vlans
     }
 
     /// Add one behind the others; `None` when there are two already.
@@ -173,6 +189,13 @@ mod tests {
             EthernetHeader::parse(&frame(&[0x88, 0xa8, 0, 7, 0x81, 0, 0, 9, 0x86, 0xdd])).unwrap();
         assert_eq!((tagged.ether_type, tagged.octets()), (IPV6, 22));
         assert_eq!(tagged.tags.as_octets(), [0x88, 0xa8, 0, 7, 0x81, 0, 0, 9]);
+    }
+
+    #[test]
+    fn a_priority_is_no_vlan() {
+        let tags = |behind: &[u8]| EthernetHeader::parse(&frame(behind)).unwrap().tags;
+        let with = tags(&[0x88, 0xa8, 0xe0, 0, 0x81, 0, 0x70, 9, 8, 0]);
+        assert_eq!(with.without_priority(), tags(&[0x81, 0, 0, 9, 8, 0]));
     }
 
     #[test]

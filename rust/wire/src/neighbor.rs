@@ -145,25 +145,12 @@ fn solicited_node(target: Ipv6Addr) -> Ipv6Addr {
 
 /// The address that a station makes of its own (RFC 2464, sections 4 and 5).
 fn link_local(station: MacAddress) -> Ipv6Addr {
-    let [a, b, c, d, e, f] = station.0;
-    Ipv6Addr::from([
-        0xfe,
-        0x80,
-        0,
-        0,
-        0,
-        0,
-        0,
-        0,
-        a ^ 2,
-        b,
-        c,
-        0xff,
-        0xfe,
-        d,
-        e,
-        f,
-    ])
+    let mut octets = [0xfe, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xfe, 0, 0, 0];
+    let [first, company @ .., d, e, f] = station.0;
+    put(&mut octets, 8, [first ^ 2]);
+    put(&mut octets, 9, company);
+    put(&mut octets, 13, [d, e, f]);
+    Ipv6Addr::from(octets)
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ import pytest
 
 from perilune.config.load import load, load_text
 from perilune.config.problems import InvalidConfigError
-from perilune.config.settings import DaemonSettings, LogLevel, Settings
+from perilune.config.settings import DaemonSettings, LogLevel, Settings, Unmatched
 from perilune.databases.pad import (
     ANY_IPV4,
     ANY_IPV6,
@@ -23,6 +23,7 @@ from perilune.databases.pad import (
 )
 from perilune.databases.sad import Lifetime, Limits
 from perilune.databases.spd import Action
+from perilune.dataplane.placement import Wire
 from perilune.model.identity import Identity
 from perilune.model.time import ZERO, Duration
 
@@ -204,6 +205,13 @@ def test_daemon_with_everything() -> None:
         retransmit_limit=Duration.seconds(10),
         keep_alive=ZERO,
     )
+
+
+def test_daemon_in_the_wire() -> None:
+    daemon = load_text(
+        "daemon { placement = wire\n inside = eth1\n outside = eth2\n unmatched = drop }"
+    ).daemon
+    assert (daemon.wire, daemon.unmatched) == (Wire("eth1", "eth2"), Unmatched.DISCARD)
 
 
 def test_defaults_of_the_schema_are_those_of_the_settings() -> None:
@@ -396,6 +404,12 @@ def test_mistake_in_a_child(text: str, message: str) -> None:
         ("daemon { port = 4500 }", "port and port_nat_t are the same"),
         ("daemon { tun = a/b }", "no name of a device"),
         ("daemon { tun = .. }", "no name of a device"),
+        ("daemon { placement = wire }", "both `inside` and `outside` must name"),
+        ("daemon { placement = wire\n inside = eth1 }", "both `inside` and `outside` must name"),
+        ("daemon { placement = wire\n inside = eth1\n outside = eth1 }", "the same interface"),
+        ("daemon { placement = wire\n inside = eth1\n outside = eth2\n tun = x }", "no TUN device"),
+        ("daemon { inside = eth1 }", "for `placement = wire` only"),
+        ("daemon { placement = middle }", "not one of tun, wire"),
         ("daemon { vici = tcp://127.0.0.1:4502 }", "no absolute path"),
         ("daemon { vici = unix:///" + "x" * 200 + " }", "at most 107 octets"),
         ("daemon { keylog = keys }", "no absolute path"),

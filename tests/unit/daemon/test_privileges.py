@@ -10,6 +10,7 @@ import pytest
 
 from perilune.config.settings import DaemonSettings
 from perilune.daemon import privileges
+from perilune.dataplane.placement import Wire
 from perilune.model.errors import ResourceError
 
 ALL = (1 << 41) - 1
@@ -52,6 +53,12 @@ def test_missing_tun_driver(settings: DaemonSettings, tmp_path: Path) -> None:
     (tmp_path / "tun").mkdir()
     with pytest.raises(ResourceError, match="cannot be opened"):
         privileges.check_system(settings)
+
+
+def test_interface_that_is_not_there_is_named_with_its_key(settings: DaemonSettings, tmp_path: Path) -> None:
+    (tmp_path / "tun").unlink()
+    with pytest.raises(ResourceError, match=r"no interface beyond, which `daemon\.outside` names"):
+        privileges.check_system(replace(settings, wire=Wire("lo", "beyond")))
 
 
 @pytest.mark.parametrize("which", ["port", "port_nat_t"])

@@ -6,7 +6,7 @@ import re
 from pathlib import Path as FilePath
 
 from perilune.config.schema.section import Key, OptionalKey, SectionSchema
-from perilune.config.settings import LogLevel
+from perilune.config.settings import LogLevel, Unmatched
 from perilune.config.values import FINE_TIME, PORT, SIZE, TIME, YES_NO, Kind, choice, fraction, number, quote
 from perilune.model.errors import ConfigError
 from perilune.model.time import Duration
@@ -38,6 +38,30 @@ def _read_path(text: str) -> FilePath:
     return path
 
 
+PLACEMENT: Key[bool] = Key(
+    "placement",
+    choice({"tun": False, "wire": True}),
+    "tun",
+    "Where IPsec is: at a `tun` device of this host or gateway, or in the `wire` between two interfaces.",
+)
+INSIDE: OptionalKey[str] = OptionalKey(
+    "inside",
+    Kind("name", _read_device),
+    "an error in the wire",
+    "The interface to the protected side, with `placement = wire`.",
+)
+OUTSIDE: OptionalKey[str] = OptionalKey(
+    "outside",
+    Kind("name", _read_device),
+    "an error in the wire",
+    "The interface to the unprotected side, with `placement = wire`.",
+)
+UNMATCHED: Key[Unmatched] = Key(
+    "unmatched",
+    choice({one.value: one for one in Unmatched}),
+    "pass",
+    "What becomes of IP packets in the wire that no policy selects.",
+)
 TUN: Key[str] = Key("tun", Kind("name", _read_device), "perilune0", "Name of the TUN device.")
 MTU: Key[int] = Key(
     "mtu", number(576, 65535), "1400", "MTU of the TUN device: what fits through the tunnel in one piece."
@@ -114,7 +138,11 @@ DAEMON = SectionSchema(
     "daemon",
     "The daemon itself. swanctl.conf has no such section; strongSwan keeps these in strongswan.conf.",
     keys=(
+        PLACEMENT,
         TUN,
+        INSIDE,
+        OUTSIDE,
+        UNMATCHED,
         MTU,
         VICI,
         PORT_KEY,

@@ -218,7 +218,7 @@ def test_status_shows_only_drops_that_happened(desk: Desk) -> None:
     assert status is not None
     assert status["drops"] == {"replay": {"text": "The sequence number was seen before.", "packets": "12"}}
     assert status["exchanges"] == {"child_sa_up": "1", "ike_sa_up": "1"}
-    assert status["work"] == {"tun_reads": "40", "udp_sends": "20"}
+    assert status["work"] == {"device_reads": "40", "udp_sends": "20"}
 
 
 def test_initiate_answers_once_the_child_is_up(desk: Desk) -> None:
