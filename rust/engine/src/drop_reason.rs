@@ -67,6 +67,10 @@ drop_reasons! {
     FragmentInTransportMode => "fragment_in_transport_mode", "fragment for an SA in transport mode", true;
     /// More SAs, one in the other, than are gone through.
     NestingTooDeep => "nesting_too_deep", "protected more often than anybody needs", true;
+    /// A fragment that overlaps another, is too small, or one too many.
+    FragmentRefused => "fragment_refused", "fragment that overlaps, is too small or one too many", true;
+    /// A packet of which fragments did not come in time, or that had to make room.
+    FragmentsIncomplete => "fragments_incomplete", "fragments of a packet that did not become whole", false;
     /// A fragment of a packet with AH or ESP (RFC 4302 and RFC 4303, section 3.4.1).
     FragmentWithIpsec => "fragment_with_ipsec", "fragment of a packet with AH or ESP", true;
     /// A packet that should have AH or ESP in it has neither.

@@ -12,10 +12,12 @@ use crate::deadline::{Deadlines, Due};
 use crate::drop_reason::{DropCounters, DropReason};
 use crate::error::EngineError;
 use crate::event::{Event, EventQueue, Limit};
+use crate::fragments::Gatherer;
 use crate::hold::Hold;
 use crate::inbound::InboundWorker;
 use crate::lifetime::Charge;
 use crate::outbound::OutboundWorker;
+use crate::replies::Replies;
 use crate::sa::SaCommon;
 use crate::stats::{PolicyStats, Stats};
 use crate::tables::Tables;
@@ -49,6 +51,9 @@ pub struct Engine {
     deadlines: Deadlines,
     identification: AtomicU16,
     pub(crate) hold: Hold,
+    pub(crate) inbound_fragments: Gatherer,
+    pub(crate) outbound_fragments: Gatherer,
+    pub(crate) replies: Replies,
     pub(crate) events: EventQueue,
     pub(crate) drops: DropCounters,
     pub(crate) audits: AuditLimits,
@@ -71,6 +76,9 @@ impl Engine {
             deadlines: Deadlines::default(),
             identification: AtomicU16::new(1),
             hold: Hold::default(),
+            inbound_fragments: Gatherer::default(),
+            outbound_fragments: Gatherer::default(),
+            replies: Replies::default(),
             events: EventQueue::new(EVENT_CAPACITY),
             drops: DropCounters::new(),
             audits: AuditLimits::new(),
@@ -133,6 +141,17 @@ impl Engine {
             .into_iter()
             .flatten()
             .min()
+    }
+
+    /// Whether [`Self::take_replies`] has something.
+    pub fn has_replies(&self) -> bool {
+        self.replies.is_waiting()
+    }
+
+    /// Take out the IP packets that the engine made for the protected side: ICMP errors about
+    /// packets that are too large for their path.
+    pub fn take_replies(&self) -> Vec<Vec<u8>> {
+        self.replies.take()
     }
 
     /// Whether [`Self::take_events`] has something; cheap enough to ask after every batch.
@@ -240,6 +259,11 @@ impl Engine {
     #[inline]
     pub(crate) fn readiness(&self) -> u64 {
         self.readiness.load(Ordering::Acquire)
+    }
+
+    /// The tables of now.
+    pub(crate) fn tables(&self) -> Arc<Tables> {
+        self.tables.load_full()
     }
 
     /// Which tables are the ones of now.

@@ -66,6 +66,17 @@ impl Engine {
             self.drops.add(DropReason::FrameMalformed, 1);
             return Progress::Done;
         };
+        if chain.is_fragment() {
+            let whole = packet.get(..chain.total).unwrap_or_default();
+            return match self.inbound_fragments.gather(whole, now, &self.drops) {
+                Ok(Some(mut whole)) => self.open_packet(worker, &mut whole, from, now, out),
+                Ok(None) => Progress::Done,
+                Err(reason) => {
+                    self.drop_layer(&Incoming::new(from, now), reason, None);
+                    Progress::Done
+                }
+            };
+        }
         let sad = &worker.tables.load().inbound;
         if let Some((esp, from)) = encapsulated(packet, &chain, from) {
             if is_for_plain_tunnel(sad, esp, &from) {

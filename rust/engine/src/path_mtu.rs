@@ -42,10 +42,11 @@ impl PathMtu {
         self.believe(learnt, now).or(configured)
     }
 
-    /// When what was learnt is forgotten; `None` when nothing was.
-    pub(crate) fn until(&self, now: Instant) -> Option<Instant> {
+    /// What was learnt and when it is to be forgotten; `None` when nothing was, or it is already.
+    pub(crate) fn learnt(&self) -> Option<(u32, Instant)> {
+        let learnt = self.learnt.load(Ordering::Relaxed);
         let until = Instant(self.until.load(Ordering::Relaxed));
-        (self.learnt.load(Ordering::Relaxed) != 0 && now < until).then_some(until)
+        (learnt != 0).then_some((learnt, until))
     }
 
     /// Note what a router or the system said about the path to `remote`.
@@ -99,14 +100,14 @@ mod tests {
         assert_eq!(path.get(early), Some(1500));
         assert!(path.learn(1400, REMOTE, early));
         assert_eq!(
-            (path.get(early), path.until(early)),
-            (Some(1400), Some(late))
+            (path.get(early), path.learnt()),
+            (Some(1400), Some((1400, late)))
         );
         assert!(
             !path.learn(1450, REMOTE, early),
             "larger than what is known"
         );
-        assert_eq!((path.get(late), path.until(late)), (Some(1500), None));
+        assert_eq!((path.get(late), path.learnt()), (Some(1500), None));
     }
 
     #[test]

@@ -146,6 +146,7 @@ impl SaCommon {
             errors: self.errors.load(Ordering::Relaxed),
             sequence: 0,
             replay_window: 0,
+            path_mtu: None,
             added: self.added,
             last_used: (last_used != u64::MAX).then_some(Instant(last_used)),
             expired: self.is_ended(),
@@ -281,6 +282,7 @@ impl SadEntry<OutboundSa> {
         SaStats {
             sequence: self.sa.sequence.used(),
             ready: self.sa.is_ready(),
+            path_mtu: self.sa.path_mtu.learnt(),
             ..self.sa.common.stats(self.path, self.encapsulation)
         }
     }

@@ -35,6 +35,8 @@ pub struct SaStats {
     pub sequence: u64,
     /// Anti-replay window in packets; zero when off or outbound.
     pub replay_window: u32,
+    /// Path MTU in octets that was learnt, and when it is to be forgotten; outbound only.
+    pub path_mtu: Option<(u32, Instant)>,
     /// When it was added.
     pub added: Instant,
     /// When a packet last went through.

@@ -2,7 +2,9 @@
 //! has to be fragmented or is too large for its path (RFC 4301, sections 4.1, 5.1 and 8).
 
 use perilune_wire::esp::EspHeader;
-use perilune_wire::extension_header::ESP;
+use perilune_wire::extension_header::{ESP, HeaderChain};
+use perilune_wire::fragment::Fragments;
+use perilune_wire::icmp::Problem;
 use perilune_wire::ip;
 
 use crate::ah;
@@ -12,8 +14,10 @@ use crate::engine::Engine;
 use crate::event::Limit;
 use crate::mode::{Parts, take_apart};
 use crate::outbound::{Flow, Outgoing, long};
+use crate::outer_header::octets_to;
 use crate::overhead::UDP_OCTETS;
 use crate::path::{Encapsulation, Path};
+use crate::processing::{Fragmentation, Mode};
 use crate::protection::Protection;
 use crate::sa::{OutboundSa, SadEntry};
 use crate::sealed_batch::SealedBatch;
@@ -65,16 +69,49 @@ impl Engine {
         &self,
         tables: &'a Tables,
         entry: &'a SadEntry<OutboundSa>,
-        packet: Vec<u8>,
+        mut packet: Vec<u8>,
         now: Instant,
         out: &mut SealedBatch,
     ) -> Result<(), Refused<'a>> {
+        let sa = &entry.sa;
+        let refuse = |reason| Refused { reason, sa };
+        if takes_whole_packets_only(sa, &packet) {
+            let gathered = self.outbound_fragments.gather(&packet, now, &self.drops);
+            match gathered.map_err(refuse)? {
+                Some(whole) => packet = whole,
+                None => return Ok(()),
+            }
+        }
+        let path_mtu = path_mtu(tables, entry, now);
+        let Some(inner_mtu) = path_mtu.and_then(|mtu| inner_mtu(tables, entry, &packet, mtu))
+        else {
+            let whole = self.wrap_all(tables, entry, packet, now)?;
+            return out.commit_whole(&whole).ok_or(refuse(DropReason::TooLarge));
+        };
+        let outline = ip::parse(&packet).ok_or(refuse(DropReason::FrameMalformed))?;
+        if outline.dont_fragment {
+            let mtu = u32::try_from(inner_mtu).unwrap_or(u32::MAX);
+            let source = outline.flow.destination();
+            let problem = Problem::PacketTooBig { mtu };
+            self.replies.tell(problem, &packet, source, now);
+            return Err(refuse(DropReason::PathMtuExceeded));
+        }
+        if sa.common.processing.fragmentation == Fragmentation::Before {
+            for fragment in fragments(&packet, inner_mtu, 0).map_err(refuse)? {
+                let whole = self.wrap_all(tables, entry, fragment, now)?;
+                out.commit_whole(&whole)
+                    .ok_or(refuse(DropReason::TooLarge))?;
+            }
+            return Ok(());
+        }
         let whole = self.wrap_all(tables, entry, packet, now)?;
-        let committed = out.commit_whole(&whole);
-        committed.ok_or(Refused {
-            reason: DropReason::TooLarge,
-            sa: &entry.sa,
-        })
+        let identification = u32::from(self.next_identification());
+        let mtu = path_mtu.unwrap_or(usize::MAX);
+        for fragment in fragments(&whole, mtu, identification).map_err(refuse)? {
+            out.commit_whole(&fragment)
+                .ok_or(refuse(DropReason::TooLarge))?;
+        }
+        Ok(())
     }
 
     /// Take a packet through an SA, and its result through the next of the bundle.
@@ -222,4 +259,84 @@ pub(crate) fn finish_udp(packet: &mut [u8], at: usize) -> Option<()> {
         return Some(());
     }
     ip::set_transport_checksum(packet)
+}
+
+/// Whether a packet is a fragment on an SA that is not for such.
+fn takes_whole_packets_only(sa: &OutboundSa, packet: &[u8]) -> bool {
+    let is_fragment = ip::parse(packet).is_some_and(|outline| outline.is_fragment);
+    let mode = sa.common.processing.mode;
+    is_fragment && matches!(mode, Mode::Beet { .. } | Mode::Transport)
+}
+
+/// What the outermost SA of a bundle knows of its path.
+fn path_mtu(tables: &Tables, entry: &SadEntry<OutboundSa>, now: Instant) -> Option<usize> {
+    let mut outermost = entry;
+    for _ in 0..MAX_NESTING {
+        let within = outermost.sa.common.within;
+        let next = within.and_then(|id| tables.outbound.get(&(id.spi, id.remote)));
+        match next {
+            Some(next) => outermost = next,
+            None => break,
+        }
+    }
+    outermost.sa.path_mtu.get(now)
+}
+
+/// The largest packet like this that fits a path when all its SAs are around it; `None` when this
+/// one does.
+fn inner_mtu(
+    tables: &Tables,
+    entry: &SadEntry<OutboundSa>,
+    packet: &[u8],
+    path_mtu: usize,
+) -> Option<usize> {
+    let head = HeaderChain::parse(packet)?.next_layer.offset;
+    let sealed = |octets: usize| sealed_octets(tables, entry, head, octets);
+    if sealed(packet.len()) <= path_mtu {
+        return None;
+    }
+    let most = packet.len().min(path_mtu);
+    (head..=most)
+        .rev()
+        .find(|octets| sealed(*octets) <= path_mtu)
+}
+
+/// Octets of a packet with all its SAs around it.
+fn sealed_octets(
+    tables: &Tables,
+    first: &SadEntry<OutboundSa>,
+    mut head: usize,
+    mut octets: usize,
+) -> usize {
+    let mut entry = first;
+    for _ in 0..MAX_NESTING {
+        let payload = match entry.sa.common.processing.mode {
+            Mode::Any | Mode::Tunnel => octets,
+            Mode::Beet { .. } | Mode::Transport => octets.saturating_sub(head),
+        };
+        if entry.sa.common.processing.mode != Mode::Transport {
+            head = octets_to(entry.path.remote.ip());
+        }
+        octets = entry.sealed_octets(head, payload);
+        let within = entry.sa.common.within;
+        let next = within.and_then(|id| tables.outbound.get(&(id.spi, id.remote)));
+        match next {
+            Some(next) => entry = next,
+            None => break,
+        }
+    }
+    octets
+}
+
+/// The fragments of a packet; outside of IPv6 one may be made of a packet without DF only.
+fn fragments(packet: &[u8], mtu: usize, identification: u32) -> Result<Vec<Vec<u8>>, DropReason> {
+    let plan = Fragments::plan(packet, mtu, identification);
+    let plan = plan.map_err(|_| DropReason::PathMtuExceeded)?;
+    let written = (0..plan.count()).filter_map(|index| {
+        let mut fragment = vec![0; mtu.min(packet.len())];
+        let octets = plan.write(index, &mut fragment)?;
+        fragment.truncate(octets);
+        Some(fragment)
+    });
+    Ok(written.collect())
 }

@@ -190,6 +190,8 @@ fn sa_stats<'py>(py: Python<'py>, sa: &SaStats) -> PyResult<Bound<'py, PyDict>> 
     answer.set_item("packets", sa.packets)?;
     answer.set_item("octets", sa.octets)?;
     answer.set_item("errors", sa.errors)?;
+    let path_mtu = sa.path_mtu.map(|(mtu, until)| (mtu, until.0));
+    answer.set_item("path_mtu", path_mtu)?;
     answer.set_item("added", sa.added.0)?;
     answer.set_item("last_used", sa.last_used.map(|instant| instant.0))?;
     answer.set_item("sequence", sa.sequence)?;

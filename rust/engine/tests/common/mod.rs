@@ -5,6 +5,8 @@
     reason = "each test file uses a part; a failed unwrap is a failed test"
 )]
 
+pub(crate) mod ends;
+
 use std::net::{IpAddr, SocketAddr};
 
 use perilune_engine::*;

@@ -1,0 +1,49 @@
+//! Fragments that have to be put together first: of what arrives with AH or ESP, and of what leaves
+//! on an SA that takes whole packets only (RFC 4303, sections 3.1.1 and 3.4.1).
+
+use std::sync::Mutex;
+
+use perilune_wire::reassembly::{Reassembler, ReassemblyLimits, Refusal};
+
+use crate::drop_reason::{DropCounters, DropReason};
+use crate::time::Instant;
+
+/// Ten packets of any size, or many of the usual one.
+const LIMITS: ReassemblyLimits = ReassemblyLimits {
+    packets: 256,
+    octets: 1 << 20,
+    fragments: 64,
+    timeout_ns: 30_000_000_000,
+};
+
+/// Packets of one direction that are not whole yet.
+pub(crate) struct Gatherer(Mutex<Reassembler>);
+
+impl Default for Gatherer {
+    fn default() -> Self {
+        Self(Mutex::new(Reassembler::new(LIMITS)))
+    }
+}
+
+impl Gatherer {
+    /// Take in a fragment.
+    ///
+    /// Returns:
+    /// Its packet, when this was the last that missed.
+    pub(crate) fn gather(
+        &self,
+        fragment: &[u8],
+        now: Instant,
+        drops: &DropCounters,
+    ) -> Result<Option<Vec<u8>>, DropReason> {
+        let mut reassembler = crate::lock(&self.0);
+        let gathered = reassembler.insert(fragment, now.0);
+        let lost = reassembler.take_lost();
+        let given_up = lost.evicted.saturating_add(lost.expired);
+        drops.add(DropReason::FragmentsIncomplete, given_up);
+        gathered.map_err(|refusal| match refusal {
+            Refusal::Malformed | Refusal::NotFragment => DropReason::FrameMalformed,
+            _ => DropReason::FragmentRefused,
+        })
+    }
+}
