@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from ipaddress import ip_address, ip_network
 
 from perilune.databases.changes import AddPolicy, AddSa, Change
+from perilune.databases.processing import InnerAddresses, Mode, Processing, SecurityProtocol
 from perilune.databases.sad import Direction, Encapsulation, EspKeys, Lifetime, SadEntry
 from perilune.databases.spd import Action, PolicyId, SpdEntry
 from perilune.dataplane.engine import Engine
@@ -70,8 +71,12 @@ class Tunnel:
     """Seen from the left gateway."""
 
     encapsulation: Encapsulation = Encapsulation.NONE
+    protocol: SecurityProtocol = SecurityProtocol.ESP
+    mode: Mode = Mode.TUNNEL
     left: str = "10.1.0.0/16"
     right: str = "10.2.0.0/16"
+    """In BEET mode single addresses."""
+
     lifetime: Lifetime = field(default_factory=Lifetime)
 
     def policy(self, *, at_left: bool = True) -> AddPolicy:
@@ -98,12 +103,19 @@ class Tunnel:
             policy=POLICY,
             path=self.path if at_left else Path(self.path.remote, self.path.local),
             encapsulation=self.encapsulation,
+            protocol=self.protocol,
+            processing=Processing(mode=self.mode, inner=self._inner(local, remote)),
             suite=self.suite,
             keys=keys_of(self.suite, 1 if to_right else 2),
             local=selectors(local),
             remote=selectors(remote),
             lifetime=self.lifetime,
         )
+
+    def _inner(self, local: str, remote: str) -> InnerAddresses | None:
+        if self.mode is not Mode.BEET:
+            return None
+        return InnerAddresses(*(ip_network(network).network_address for network in (local, remote)))
 
     def changes(self, *, at_left: bool = True) -> list[Change]:
         return [

@@ -5,8 +5,8 @@
   2001:db8:1::7 - engine  2001:db8::1 ~ 2001:db8::2  kernel  2001:db8:2::9
 ```
 
-The engine has no sockets here: what it seals gets its outer header from scapy and goes to the kernel in an
-Ethernet frame, and the other way round. A host behind the engine answers echo requests.
+The engine has no sockets here: what it seals goes to the kernel in an Ethernet frame, and the other way
+round. A host behind the engine, or in transport mode the engine's own, answers echo requests.
 """
 
 from __future__ import annotations
@@ -14,73 +14,60 @@ from __future__ import annotations
 from collections.abc import Mapping
 from ipaddress import ip_network
 
-from scapy.layers.inet import ICMP, IP, UDP
+from scapy.layers.inet import ICMP, IP
 from scapy.layers.inet6 import ICMPv6EchoReply, ICMPv6EchoRequest, IPv6
 from scapy.layers.l2 import Ether
 from scapy.packet import Packet, Raw
 
 from lab.uml import MAC, PATIENCE_S, UserModeLinux
-from perilune.databases.sad import Direction, Encapsulation
-from perilune.dataplane.engine import SealedPacket
-from support.esp_tunnel import START, Tunnel
+from perilune.databases.sad import Direction
+from support.esp_tunnel import START, Tunnel, path
 from support.xfrm import SHOW, Counters, counters, sa
 
 OUR_MAC = "02:00:00:00:00:01"
-ESP = 50
-UDP_PROTOCOL = 17
+ETHERTYPES = {4: 0x0800, 6: 0x86DD}
 ETHERNET_OCTETS = 14
-UDP_OCTETS = 8
-HOST = {4: "10.1.0.7", 6: "2001:db8:1::7"}
-"""Behind the engine."""
+PROTECTED = frozenset({17, 50, 51})
+"""Protocols that the engine gets: ESP, AH, and UDP that may have ESP in it."""
 
-KERNEL = {4: "10.2.0.9", 6: "2001:db8:2::9"}
-"""Of the kernel, inside of tunnels."""
-
+OUTER4 = path("192.0.2.1", "192.0.2.2")
+OUTER6 = path("2001:db8::1", "2001:db8::2")
+INNER4 = {"left": "10.1.0.7/32", "right": "10.2.0.9/32"}
+INNER6 = {"left": "2001:db8:1::7/128", "right": "2001:db8:2::9/128"}
+ENDS4 = {"left": "192.0.2.1/32", "right": "192.0.2.2/32"}
+ENDS6 = {"left": "2001:db8::1/128", "right": "2001:db8::2/128"}
 SETUP = f"""\
 set -e
 ip link set vec0 up
 ip address add 192.0.2.2/24 dev vec0
 ip address add 2001:db8::2/64 dev vec0 nodad
-ip address add {KERNEL[4]}/32 dev lo
-ip address add {KERNEL[6]}/128 dev lo
+ip address add 10.2.0.9/32 dev lo
+ip address add 2001:db8:2::9/128 dev lo
 ip neighbour add 192.0.2.1 lladdr {OUR_MAC} nud permanent dev vec0
 ip neighbour add 2001:db8::1 lladdr {OUR_MAC} nud permanent dev vec0
-ip route add 10.1.0.0/16 via 192.0.2.1 src {KERNEL[4]}
-ip route add 2001:db8:1::/48 via 2001:db8::1 src {KERNEL[6]}
+ip route add 10.1.0.0/16 via 192.0.2.1 src 10.2.0.9
+ip route add 2001:db8:1::/48 via 2001:db8::1 src 2001:db8:2::9
 """
 
 
-def outer_packet(sealed: SealedPacket) -> Packet:
-    """Put what the engine sealed behind its outer headers."""
-    local, remote = sealed.path.local, sealed.path.remote
-    payload, protocol = Raw(sealed.data), ESP
-    if sealed.encapsulation is Encapsulation.UDP:
-        # a checksum of 0: there is none (RFC 3948, section 2.1)
-        payload, protocol = UDP(sport=local.port, dport=remote.port, chksum=0) / payload, UDP_PROTOCOL
-    ends = {"src": str(local.address), "dst": str(remote.address)}
-    if local.address.version == 4:
-        return IP(**ends, proto=protocol, tos=sealed.traffic_class) / payload
-    return IPv6(**ends, nh=protocol, tc=sealed.traffic_class) / payload
-
-
-def ip_payload(packet: bytes) -> tuple[int, bytes]:
-    """Return protocol and payload of an IP packet without options and extension headers."""
-    if packet[0] >> 4 == 4:
-        return packet[9], packet[20 : int.from_bytes(packet[2:4], "big")]
-    return packet[6], packet[40 : 40 + int.from_bytes(packet[4:6], "big")]
+def first_address(network: str) -> str:
+    """Return the first address of a network."""
+    return str(ip_network(network).network_address)
 
 
 def transport(packet: Packet) -> bytes:
-    """Return what is behind a packet's IP header, with its checksum."""
-    return ip_payload(bytes(packet))[1]
+    """Return what is behind the header of an IP packet without options and extension headers."""
+    octets = bytes(packet)
+    return octets[20:] if packet.version == 4 else octets[40:]
 
 
-def echo_request(version: int, octets: int) -> Packet:
+def echo_request(tunnel: Tunnel, octets: int) -> Packet:
     """Return an echo request from the host behind the engine to the kernel."""
-    payload = Raw(bytes(n & 0xFF for n in range(octets)))
-    if version == 4:
-        return IP(src=HOST[4], dst=KERNEL[4], ttl=63) / ICMP(id=7, seq=octets) / payload
-    return IPv6(src=HOST[6], dst=KERNEL[6], hlim=63) / ICMPv6EchoRequest(id=7, seq=octets, data=payload.load)
+    payload = bytes(n & 0xFF for n in range(octets))
+    ends = {"src": first_address(tunnel.left), "dst": first_address(tunnel.right)}
+    if ip_network(tunnel.left).version == 4:
+        return IP(**ends, ttl=63) / ICMP(id=7, seq=octets) / Raw(payload)
+    return IPv6(**ends, hlim=63) / ICMPv6EchoRequest(id=7, seq=octets, data=payload)
 
 
 def echo_reply(request: Packet) -> Packet | None:
@@ -94,6 +81,11 @@ def echo_reply(request: Packet) -> Packet | None:
         icmp = ICMPv6EchoReply(id=asked.id, seq=asked.seq, data=asked.data)
         return IPv6(src=request.dst, dst=request.src) / icmp
     return None
+
+
+def is_protected(packet: bytes) -> bool:
+    """Whether it may be for the engine: not the kernel's Neighbor Discovery and the like."""
+    return packet[9 if packet[0] >> 4 == 4 else 6] in PROTECTED
 
 
 class KernelPeer:
@@ -112,9 +104,7 @@ class KernelPeer:
     def key(self, tunnel: Tunnel) -> None:
         """Give the kernel and a new engine the SAs of a tunnel whose left end is ours, and nothing else."""
         self._engine = tunnel.engine()
-        self._path = tunnel.path
-        self._encapsulation = tunnel.encapsulation
-        self.version = ip_network(tunnel.left).version
+        self._tunnel = tunnel
         self.key_kernel(tunnel)
 
     def key_kernel(self, tunnel: Tunnel) -> None:
@@ -138,16 +128,14 @@ class KernelPeer:
         return Counters(now.packets, {name: n for name, n in now.failures.items() if n != before.get(name)})
 
     def _send(self, packet: Packet) -> None:
-        for sealed in self._engine.seal(bytes(packet), START):
-            self.kernel.send(bytes(Ether(src=OUR_MAC, dst=MAC) / outer_packet(sealed)))
+        for octets in self._engine.seal_packet(bytes(packet), START):
+            kind = ETHERTYPES[octets[0] >> 4]
+            self.kernel.send(bytes(Ether(src=OUR_MAC, dst=MAC, type=kind) / Raw(octets)))
 
     def _receive(self, frame: bytes) -> None:
-        protocol, payload = ip_payload(frame[ETHERNET_OCTETS:])
-        if self._encapsulation is Encapsulation.UDP:
-            protocol, payload = (ESP, payload[UDP_OCTETS:]) if protocol == UDP_PROTOCOL else (protocol, b"")
-        if protocol != ESP:
+        if not is_protected(frame[ETHERNET_OCTETS:]):
             return
-        for octets in self._engine.open(payload, self._path, self._encapsulation, START):
+        for octets in self._engine.open_packet(frame[ETHERNET_OCTETS:], START):
             packet = IP(octets) if octets[0] >> 4 == 4 else IPv6(octets)
             self._opened.append(packet)
             if answer := echo_reply(packet):
@@ -166,7 +154,7 @@ class KernelPeer:
         Raises:
             LabError: An answer did not come, or is not what was sent.
         """
-        ends = f"-I {KERNEL[self.version]} {HOST[self.version]}"
+        ends = f"-I {first_address(self._tunnel.right)} {first_address(self._tunnel.left)}"
         ping = f"ping -q -i 0.01 -c {count} -s {octets} -W {PATIENCE_S:g} {ends}"
         shown = self.kernel.run(f"{ping} && {SHOW}", self._receive).text
         return self._since(shown)

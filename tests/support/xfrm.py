@@ -49,22 +49,21 @@ def sa(entry: SadEntry, *, window_packets: int = 64) -> list[str]:
     """
     ours, theirs = entry.path.local, entry.path.remote
     local, remote = network(entry.local), network(entry.remote)
-    outbound = entry.direction is Direction.OUTBOUND
-    ends = (ours, theirs) if outbound else (theirs, ours)
-    outer = f"src {ends[0].address} dst {ends[1].address}"
-    inner = f"src {local} dst {remote}" if outbound else f"src {remote} dst {local}"
-    esn = " flag esn" if entry.suite.sequence_numbers is SnId.PARTIALLY_TRANSMITTED_64 else ""
-    udp = (
-        f" encap espinudp {ends[0].port} {ends[1].port} 0.0.0.0"
-        if entry.encapsulation is Encapsulation.UDP
-        else ""
-    )
-    template = f"tmpl {outer} proto esp reqid {REQID} mode tunnel"
-    directions = ("in", "fwd") if outbound else ("out",)
+    if entry.direction is Direction.OUTBOUND:
+        src, dst, inner, policies = ours, theirs, f"src {local} dst {remote}", ("in", "fwd")
+    else:
+        src, dst, inner, policies = theirs, ours, f"src {remote} dst {local}", ("out",)
+    name = f"src {src.address} dst {dst.address} proto {entry.protocol.name.lower()}"
+    form = f"reqid {REQID} mode {entry.processing.mode.value}"
+    options = [f"replay-window {window_packets}"]
+    if entry.suite.sequence_numbers is SnId.PARTIALLY_TRANSMITTED_64:
+        options.append("flag esn")
+    if entry.encapsulation is Encapsulation.UDP:
+        options.append(f"encap espinudp {src.port} {dst.port} 0.0.0.0")
+    options.append(algorithms(entry.suite, entry.keys))
     return [
-        f"xfrm state add {outer} proto esp spi {int(entry.spi):#x} reqid {REQID} mode tunnel"
-        f" replay-window {window_packets}{esn} {algorithms(entry.suite, entry.keys)}{udp} sel {inner}",
-        *(f"xfrm policy add {inner} dir {direction} {template}" for direction in directions),
+        f"xfrm state add {name} spi {int(entry.spi):#x} {form} {' '.join(options)} sel {inner}",
+        *(f"xfrm policy add {inner} dir {policy} tmpl {name} {form}" for policy in policies),
     ]
 
 

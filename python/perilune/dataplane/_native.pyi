@@ -29,6 +29,9 @@ class Engine:
     def seal(self, packet: bytes, now_ns: int) -> list[tuple[_Path, bool, int, bytes]]:
         """Take an IP packet that leaves; give path, whether in UDP, traffic class and octets to send."""
 
+    def seal_packet(self, packet: bytes, now_ns: int) -> list[bytes]:
+        """Take an IP packet that leaves; give the IP packets to send for it."""
+
     def release_held(self, now_ns: int) -> list[tuple[_Path, bool, int, bytes]]:
         """Give what to send for held packets that have an SA now, as `seal` does."""
 
@@ -37,6 +40,9 @@ class Engine:
 
     def open(self, esp: bytes, path: _Path, udp: bool, now_ns: int) -> list[bytes]:
         """Take an ESP packet that arrived; give the IP packets that were in it."""
+
+    def open_packet(self, packet: bytes, now_ns: int) -> list[bytes]:
+        """Take an IP packet that arrived with AH or ESP in it; give the IP packets that were in it."""
 
     def on_time(self, now_ns: int) -> int | None:
         """Let time pass; give when to call again."""

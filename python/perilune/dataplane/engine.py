@@ -58,6 +58,22 @@ class Engine:
         """
         return _sealed(self._native.seal(packet, now.ns))
 
+    def seal_packet(self, packet: bytes, now: Instant) -> list[bytes]:
+        """Take an IP packet that leaves, and return the IP packets to send for it.
+
+        Unlike `seal` it makes the outer headers too, and so AH, every mode and SA bundles are possible. Which
+        packets give nothing is the same.
+
+        Args:
+            packet: A whole IPv4 or IPv6 packet, its checksums complete.
+            now: Time of the caller's clock.
+
+        Returns:
+            IP packets with AH or ESP in them, in UDP where the SA has that; fragments where the path's MTU
+            asks for that.
+        """
+        return self._native.seal_packet(packet, now.ns)
+
     def release_held(self, now: Instant) -> list[SealedPacket]:
         """Return what to send for held packets that have an SA now."""
         return _sealed(self._native.release_held(now.ns))
@@ -79,6 +95,17 @@ class Engine:
         """
         udp = encapsulation is Encapsulation.UDP
         return self._native.open(esp, native_path(path), udp, now.ns)
+
+    def open_packet(self, packet: bytes, now: Instant) -> list[bytes]:
+        """Take an IP packet that arrived with AH or ESP in it, and return the IP packets that were in it.
+
+        That is nothing where any check fails; the statistics say which.
+
+        Args:
+            packet: A whole IPv4 or IPv6 packet and no fragment, as it was on the wire.
+            now: Time of the caller's clock.
+        """
+        return self._native.open_packet(packet, now.ns)
 
     def on_time(self, now: Instant) -> Instant | None:
         """Let time pass: lifetimes end, acquires time out.

@@ -1,11 +1,13 @@
 //! The engine as a library: packets in, packets out.
 
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use perilune_engine::{
     Encapsulation, Engine, InboundWorker, OpenedBatch, OutboundWorker, PathInfo, Progress,
     SealedBatch,
 };
+use perilune_wire::ip;
 use perilune_wire::virtio_net_hdr::{OCTETS, VirtioNetHdr};
 use pyo3::prelude::*;
 use pyo3::sync::MutexExt;
@@ -68,18 +70,35 @@ impl PyEngine {
     }
 
     fn seal(&self, py: Python<'_>, packet: &[u8], now_ns: Now) -> Vec<SealedValues> {
-        let mut frame = Vec::with_capacity(OCTETS + packet.len());
-        frame.extend_from_slice(&VirtioNetHdr::PLAIN.to_octets());
-        frame.extend_from_slice(packet);
-        self.drain(py, |engine, worker, batch| {
+        let frame = device_frame(packet);
+        let seal = |engine: &Engine, worker: &mut _, batch: &mut _| {
             engine.seal(worker, &frame, now_ns.0, batch)
-        })
+        };
+        self.drain_sealed(py, seal, |batch| for_sockets(py, batch))
+    }
+
+    fn seal_packet<'py>(
+        &self,
+        py: Python<'py>,
+        packet: &[u8],
+        now_ns: Now,
+    ) -> Vec<Bound<'py, PyBytes>> {
+        let frame = device_frame(packet);
+        let seal = |engine: &Engine, worker: &mut _, batch: &mut _| {
+            engine.seal(worker, &frame, now_ns.0, batch)
+        };
+        let sealed = self.drain_sealed(py, seal, SealedBatch::to_packets);
+        sealed
+            .iter()
+            .map(|packet| PyBytes::new(py, packet))
+            .collect()
     }
 
     fn release_held(&self, py: Python<'_>, now_ns: Now) -> Vec<SealedValues> {
-        self.drain(py, |engine, worker, batch| {
+        let release = |engine: &Engine, worker: &mut _, batch: &mut _| {
             engine.release_held(worker, now_ns.0, batch)
-        })
+        };
+        self.drain_sealed(py, release, |batch| for_sockets(py, batch))
     }
 
     fn take_bypassed<'py>(&self, py: Python<'py>) -> Vec<Bound<'py, PyBytes>> {
@@ -107,18 +126,22 @@ impl PyEngine {
             flow_label: 0,
         };
         let mut esp = esp.to_vec();
-        let mut inbound = lock(py, &self.inbound);
-        let Inbound { worker, batch } = &mut *inbound;
-        let mut packets = Vec::new();
-        loop {
-            let progress = py.detach(|| self.engine.open(worker, &mut esp, &from, now_ns.0, batch));
-            let opened = batch.frames().filter_map(|frame| frame.get(OCTETS..));
-            packets.extend(opened.map(|packet| PyBytes::new(py, packet)));
-            batch.clear();
-            if progress == Progress::Done {
-                return packets;
-            }
-        }
+        self.drain_opened(py, |engine, worker, batch| {
+            engine.open(worker, &mut esp, &from, now_ns.0, batch)
+        })
+    }
+
+    fn open_packet<'py>(
+        &self,
+        py: Python<'py>,
+        packet: &[u8],
+        now_ns: Now,
+    ) -> Vec<Bound<'py, PyBytes>> {
+        let from = arrival(packet);
+        let mut packet = packet.to_vec();
+        self.drain_opened(py, |engine, worker, batch| {
+            engine.open_packet(worker, &mut packet, &from, now_ns.0, batch)
+        })
     }
 
     fn on_time(&self, py: Python<'_>, now_ns: Now) -> Option<u64> {
@@ -138,45 +161,92 @@ impl PyEngine {
 }
 
 impl PyEngine {
-    /// Make a call again and again until its input is dealt with; returns what it sealed.
-    fn drain(
+    /// Make a call again and again until its input is dealt with; returns what `take` made of what it
+    /// sealed. What bypasses is kept.
+    fn drain_sealed<T>(
         &self,
         py: Python<'_>,
         call: impl Fn(&Engine, &mut OutboundWorker, &mut SealedBatch) -> Progress + Sync,
-    ) -> Vec<SealedValues> {
+        take: impl Fn(&SealedBatch) -> Vec<T>,
+    ) -> Vec<T> {
         let mut outbound = lock(py, &self.outbound);
         let mut sealed = Vec::new();
         loop {
-            let Outbound { worker, batch, .. } = &mut *outbound;
+            let Outbound {
+                worker,
+                batch,
+                bypassed,
+            } = &mut *outbound;
             let progress = py.detach(|| call(&self.engine, worker, batch));
-            sealed.extend(outbound.take(py));
+            sealed.extend(take(batch));
+            bypassed.extend(batch.bypass().map(<[u8]>::to_vec));
+            batch.clear();
             if progress == Progress::Done {
                 return sealed;
             }
         }
     }
-}
 
-impl Outbound {
-    /// Take everything out of the batch: what bypasses is kept, the rest is returned.
-    fn take(&mut self, py: Python<'_>) -> Vec<SealedValues> {
-        let mut sealed = Vec::new();
-        for run in self.batch.runs() {
-            let path = (
-                endpoint_values(run.path.local),
-                endpoint_values(run.path.remote),
-            );
-            let udp = run.encapsulation == Encapsulation::Udp;
-            for packet in self.batch.octets(run).chunks(run.segment_size.max(1)) {
-                let octets = PyBytes::new(py, packet).unbind();
-                sealed.push((path.clone(), udp, run.traffic_class, octets));
+    /// Make a call again and again until its input is dealt with; returns what it opened.
+    fn drain_opened<'py>(
+        &self,
+        py: Python<'py>,
+        mut call: impl FnMut(&Engine, &mut InboundWorker, &mut OpenedBatch) -> Progress + Send,
+    ) -> Vec<Bound<'py, PyBytes>> {
+        let mut inbound = lock(py, &self.inbound);
+        let Inbound { worker, batch } = &mut *inbound;
+        let mut packets = Vec::new();
+        loop {
+            let progress = py.detach(|| call(&self.engine, worker, batch));
+            let opened = batch.frames().filter_map(|frame| frame.get(OCTETS..));
+            packets.extend(opened.map(|packet| PyBytes::new(py, packet)));
+            batch.clear();
+            if progress == Progress::Done {
+                return packets;
             }
         }
-        self.bypassed
-            .extend(self.batch.bypass().map(<[u8]>::to_vec));
-        self.batch.clear();
-        sealed
     }
+}
+
+/// A packet as a device gives it.
+fn device_frame(packet: &[u8]) -> Vec<u8> {
+    let mut frame = Vec::with_capacity(OCTETS.saturating_add(packet.len()));
+    frame.extend_from_slice(&VirtioNetHdr::PLAIN.to_octets());
+    frame.extend_from_slice(packet);
+    frame
+}
+
+/// How a packet came that has its IP header; its ports, if it has any, are the engine's to find.
+fn arrival(packet: &[u8]) -> PathInfo {
+    let outline = ip::parse(packet);
+    let of_address = |address: Option<IpAddr>| {
+        SocketAddr::new(address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)), 0)
+    };
+    PathInfo {
+        local: of_address(outline.map(|outline| outline.flow.destination())),
+        remote: of_address(outline.map(|outline| outline.flow.source())),
+        encapsulated: false,
+        traffic_class: outline.map_or(0, |outline| outline.traffic_class),
+        hop_limit: 0,
+        flow_label: outline.map_or(0, |outline| outline.flow_label),
+    }
+}
+
+/// What to send over sockets, which give it its IP header.
+fn for_sockets(py: Python<'_>, batch: &SealedBatch) -> Vec<SealedValues> {
+    let mut sealed = Vec::new();
+    for run in batch.runs() {
+        let path = (
+            endpoint_values(run.path.local),
+            endpoint_values(run.path.remote),
+        );
+        let udp = run.encapsulation == Encapsulation::Udp;
+        for packet in batch.octets(run).chunks(run.segment_size.max(1)) {
+            let octets = PyBytes::new(py, packet).unbind();
+            sealed.push((path.clone(), udp, run.traffic_class, octets));
+        }
+    }
+    sealed
 }
 
 /// Take a lock without holding up the interpreter while another thread has it.

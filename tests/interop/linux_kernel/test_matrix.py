@@ -6,23 +6,33 @@ from dataclasses import dataclass, replace
 
 import pytest
 
+from perilune.databases.processing import Mode
 from perilune.model.iana import EncrId, IntegId
 from perilune.model.proposal import EspSuite
-from support.esp_tunnel import LEFT_SPI, RIGHT_SPI, Tunnel, aead, cbc, path
-from support.kernel_peer import KernelPeer, echo_reply, echo_request, transport
+from support.esp_tunnel import LEFT_SPI, RIGHT_SPI, Tunnel, aead, cbc
+from support.kernel_peer import (
+    ENDS4,
+    ENDS6,
+    INNER4,
+    INNER6,
+    OUTER4,
+    OUTER6,
+    KernelPeer,
+    echo_reply,
+    echo_request,
+    transport,
+)
 
 pytestmark = [pytest.mark.interop, pytest.mark.matrix]
 
-PATH4 = path("192.0.2.1", "192.0.2.2")
-PATH6 = path("2001:db8::1", "2001:db8::2")
-INNER4 = {"left": "10.1.0.0/16", "right": "10.2.0.0/16"}
-INNER6 = {"left": "2001:db8:1::/48", "right": "2001:db8:2::/48"}
-
 SHAPES = {
-    "tunnel 4in4": Tunnel(path=PATH4, **INNER4),
-    "tunnel 6in4": Tunnel(path=PATH4, **INNER6),
-    "tunnel 4in6": Tunnel(path=PATH6, **INNER4),
-    "tunnel 6in6": Tunnel(path=PATH6, **INNER6),
+    f"{mode.value} {inside}in{outside}": Tunnel(path=path, mode=mode, **networks)
+    for mode in (Mode.TUNNEL, Mode.BEET)
+    for outside, path in ((4, OUTER4), (6, OUTER6))
+    for inside, networks in ((4, INNER4), (6, INNER6))
+} | {
+    "transport 4": Tunnel(path=OUTER4, mode=Mode.TRANSPORT, **ENDS4),
+    "transport 6": Tunnel(path=OUTER6, mode=Mode.TRANSPORT, **ENDS6),
 }
 """Columns of the table: mode, family inside, family outside."""
 
@@ -67,7 +77,7 @@ def test_an_echo_each_way(case: Case, peer: KernelPeer) -> None:
     peer.key(case.tunnel)
 
     for octets in LENGTHS:
-        request = echo_request(peer.version, octets)
+        request = echo_request(case.tunnel, octets)
         answer, wanted = peer.answer_to(request), echo_reply(request)
         assert (answer.src, answer.dst) == (wanted.src, wanted.dst)
         assert transport(answer) == transport(wanted)

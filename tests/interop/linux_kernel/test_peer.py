@@ -12,11 +12,11 @@ from lab.process import until
 from lab.uml import MAC, PATIENCE_S, UserModeLinux
 from perilune.databases.sad import Direction
 from support.esp_tunnel import RIGHT_SPI, Tunnel, keys_of
-from support.kernel_peer import OUR_MAC, KernelPeer, echo_reply, echo_request, transport
+from support.kernel_peer import INNER4, OUR_MAC, OUTER4, KernelPeer, echo_reply, echo_request, transport
 
 pytestmark = pytest.mark.interop
 
-TUNNEL = Tunnel()
+TUNNEL = Tunnel(path=OUTER4, **INNER4)
 
 
 def scapy_sa(direction: Direction, key: bytes | None = None) -> SecurityAssociation:
@@ -41,7 +41,7 @@ def test_an_echo_that_scapy_seals_is_answered(kernel: UserModeLinux, peer: Kerne
     """The kernel answers an echo request that scapy sealed, and scapy opens the answer."""
     peer.key_kernel(TUNNEL)
     frames: list[Packet] = []
-    request = echo_request(4, 100)
+    request = echo_request(TUNNEL, 100)
     send(kernel, scapy_sa(Direction.OUTBOUND).encrypt(request))
 
     def esp() -> Packet | None:
@@ -56,7 +56,7 @@ def test_an_echo_that_scapy_seals_is_answered(kernel: UserModeLinux, peer: Kerne
 def test_what_the_kernel_refuses_is_counted(kernel: UserModeLinux, peer: KernelPeer) -> None:
     """A packet under another key, one without an SA and one in the clear are failures in its counters."""
     peer.key_kernel(TUNNEL)
-    request = echo_request(4, 100)
+    request = echo_request(TUNNEL, 100)
     send(kernel, scapy_sa(Direction.OUTBOUND, keys_of(TUNNEL.suite, 9).encryption.reveal()).encrypt(request))
     send(kernel, IP(src="192.0.2.1", dst="192.0.2.2") / ESP(spi=0x7777, seq=1, data=bytes(40)))
     send(kernel, IP(src=request.src, dst=request.dst) / UDP(dport=9))

@@ -10,6 +10,7 @@ from scapy.layers.inet import ICMP, IP, UDP
 from scapy.packet import Raw
 
 from perilune.databases.changes import AddPolicy, AddSa, MoveSa, RemovePolicy, RemoveSa
+from perilune.databases.processing import Mode
 from perilune.databases.sad import Direction, Encapsulation, Lifetime, Limits
 from perilune.databases.spd import Action, PolicyId, SpdEntry
 from perilune.dataplane.engine import Engine
@@ -188,6 +189,18 @@ def test_removed_sas_carry_nothing() -> None:
     assert left.seal(packet(), START) == []
 
 
+@pytest.mark.parametrize("mode", [Mode.ANY, Mode.BEET, Mode.TRANSPORT, Mode.TUNNEL])
+def test_whole_packets_of_every_mode(mode: Mode) -> None:
+    hosts = {"left": "192.0.2.1/32", "right": "192.0.2.2/32"}
+    left, right = Tunnel(mode=mode, **hosts).engines()
+    plain = bytes(IP(src="192.0.2.1", dst="192.0.2.2", ttl=64) / UDP(dport=9) / bytes(100))
+    [sealed] = left.seal_packet(plain, START)
+    outer = IP(sealed)
+    assert (outer.src, outer.dst, outer.proto) == ("192.0.2.1", "192.0.2.2", 50)
+    assert right.open_packet(sealed, START) == [plain]
+    assert right.open_packet(sealed, START) == []  # a replay
+
+
 def test_an_icmp_flow_has_its_type_and_code() -> None:
     engine = Engine()
     engine.apply([TUNNEL.policy()], START)
@@ -207,6 +220,9 @@ def test_nonsense_from_either_side_is_a_drop(octets: bytes) -> None:
     assert engine.seal(octets, START) == []
     assert engine.open(octets, TUNNEL.path, NONE, START) == []
     assert sum(drop.packets for drop in engine.stats().drops) == 2
+    assert engine.seal_packet(octets, START) == []
+    assert engine.open_packet(octets, START) == []
+    assert sum(drop.packets for drop in engine.stats().drops) == 4
 
 
 def test_every_drop_reason_is_named_and_explained() -> None:
