@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final, NewType
 
+from perilune.databases.conditions import Conditions, Populate
 from perilune.model.errors import LocalError
 from perilune.model.selector import TrafficSelector
 
@@ -27,17 +28,30 @@ class Action(Enum):
     PROTECT = "protect"
 
 
+class Way(Enum):
+    """Which packets an SPD entry is about."""
+
+    BOTH = "both"
+    """SPD-S, or SPD-I and SPD-O alike."""
+
+    IN = "in"
+    """Those that arrive: SPD-I."""
+
+    OUT = "out"
+    """Those that leave: SPD-O."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpdEntry:
-    """One entry of the SPD, for both directions.
+    """One entry of the SPD.
 
     Raises:
-        LocalError: There is no selector for one of the ends.
+        LocalError: There is no selector for one of the ends, or it would protect one direction only.
     """
 
     id: PolicyId
     name: str
-    """The child's name in the configuration, `connection/child`."""
+    """`connection/child` of the configuration, or the name of an entry of its section `policies`."""
 
     priority: int
     """Entries with a smaller number are asked first; among equals, the smaller id."""
@@ -49,9 +63,20 @@ class SpdEntry:
     remote: tuple[TrafficSelector, ...]
     """Selectors of the other side: the destination of what goes out."""
 
+    way: Way = Way.BOTH
+    """Which way the packets go that it is about; protection is always about both."""
+
+    conditions: Conditions = Conditions()
+    """What else has to hold for a packet."""
+
+    populate: Populate = Populate()
+    """What of its selectors an SA takes from the packet that asks for it."""
+
     acquires: bool = True
     """Whether a packet that finds no SA asks for one and is held meanwhile; else it is dropped."""
 
     def __post_init__(self) -> None:
         if not self.local or not self.remote:
             raise LocalError(f"policy {self.name} needs a selector for each end")
+        if self.action is Action.PROTECT and self.way is not Way.BOTH:
+            raise LocalError(f"policy {self.name} protects one direction only; SAs come in pairs")

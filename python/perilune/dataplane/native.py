@@ -10,6 +10,7 @@ from ipaddress import ip_address
 from typing import Any, TypedDict
 
 from perilune.databases.changes import AddPolicy, AddSa, Change, MoveSa, RemovePolicy, RemoveSa
+from perilune.databases.conditions import Conditions, Masked
 from perilune.databases.processing import Processing, TfcToPathMtu
 from perilune.databases.sad import Direction, Encapsulation, Lifetime, SadEntry
 from perilune.databases.spd import Action, PolicyId, SpdEntry
@@ -102,12 +103,31 @@ class NativeSa(TypedDict):
     ready_after: int | None
 
 
+NativeMasked = tuple[int, int]
+"""Value and mask."""
+
+
+class NativeConditions(TypedDict):
+    """Conditions of an SPD entry, as `_native` reads them."""
+
+    tos: NativeMasked | None
+    traffic_class: NativeMasked | None
+    flow_label: int | None
+    level: tuple[int, int] | None
+    user: int | None
+    local_address: NativeMasked | None
+    remote_address: NativeMasked | None
+
+
 class NativePolicy(TypedDict):
     """An SPD entry, as `_native` reads it."""
 
     id: int
     priority: int
     action: str
+    way: str
+    conditions: NativeConditions
+    populate: tuple[bool, bool, bool, bool, bool]
     local: list[NativeSelector]
     remote: list[NativeSelector]
     hold: bool
@@ -183,10 +203,29 @@ def _native_policy(entry: SpdEntry) -> NativePolicy:
         "id": entry.id,
         "priority": entry.priority,
         "action": entry.action.value,
+        "way": entry.way.value,
+        "conditions": _native_conditions(entry.conditions),
+        "populate": entry.populate.flags,
         "local": _native_selectors(entry.local),
         "remote": _native_selectors(entry.remote),
         "hold": entry.acquires,
     }
+
+
+def _native_conditions(conditions: Conditions) -> NativeConditions:
+    return {
+        "tos": _native_masked(conditions.tos),
+        "traffic_class": _native_masked(conditions.traffic_class),
+        "flow_label": conditions.flow_label,
+        "level": conditions.level,
+        "user": conditions.user,
+        "local_address": _native_masked(conditions.local_address),
+        "remote_address": _native_masked(conditions.remote_address),
+    }
+
+
+def _native_masked(masked: Masked | None) -> NativeMasked | None:
+    return None if masked is None else (masked.value, masked.mask)
 
 
 def _native_limits(lifetime: Lifetime) -> tuple[NativeLimits, NativeLimits]:

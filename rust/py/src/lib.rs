@@ -8,6 +8,7 @@
 mod answers;
 mod engine;
 mod errors;
+mod policy;
 mod processing;
 mod runtime;
 mod values;

@@ -3,14 +3,15 @@
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
 use perilune_engine::{
-    Action, AhIntegrity, Change, Direction, Duration, Encapsulation, Instant, Keys, Lifetimes,
-    Limits, Path, PolicyConfig, PolicyId, Populate, Ports, Protocol, SaConfig, SaId, SaStats,
-    SelectorPair, Suite, SuiteError, TrafficSelector,
+    AhIntegrity, Change, Direction, Duration, Encapsulation, Instant, Keys, Lifetimes, Limits,
+    Path, PolicyId, Ports, Protocol, SaConfig, SaId, SaStats, SelectorPair, Suite, SuiteError,
+    TrafficSelector,
 };
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 
 use crate::errors::{from_engine, from_value, local_error};
+use crate::policy;
 use crate::processing::{self, ProcessingValues};
 
 /// `(address, port)`.
@@ -18,7 +19,7 @@ pub(crate) type EndpointValues = (String, u16);
 /// Local end, remote end.
 pub(crate) type PathValues = (EndpointValues, EndpointValues);
 /// First and last address, protocol, first and last port.
-type SelectorValues = (String, String, u8, u16, u16);
+pub(crate) type SelectorValues = (String, String, u8, u16, u16);
 /// Octets, packets, nanoseconds.
 type LimitValues = (Option<u64>, Option<u64>, Option<u64>);
 
@@ -52,17 +53,6 @@ struct SaValues {
     soft: LimitValues,
     hard: LimitValues,
     ready_after: Option<u32>,
-}
-
-#[derive(FromPyObject)]
-#[pyo3(from_item_all)]
-struct PolicyValues {
-    id: u32,
-    priority: u32,
-    action: String,
-    local: Vec<SelectorValues>,
-    remote: Vec<SelectorValues>,
-    hold: bool,
 }
 
 /// A time of the caller's clock, in nanoseconds.
@@ -111,7 +101,7 @@ pub(crate) fn changes(values: &Bound<'_, PyAny>, sas: &[SaStats]) -> PyResult<Ve
     for value in values.try_iter()? {
         let (kind, value): (String, Bound<'_, PyAny>) = read("change", &value?)?;
         match kind.as_str() {
-            "add_policy" => changes.push(Change::AddPolicy(policy_config(&read(&kind, &value)?)?)),
+            "add_policy" => changes.push(Change::AddPolicy(policy::config(&read(&kind, &value)?)?)),
             "add_sa" => changes.push(Change::AddSa(Box::new(sa_config(&read(&kind, &value)?)?))),
             "move_sa" => changes.push(move_sa(read(&kind, &value)?, sas)?),
             "remove_policy" => remove_policy(PolicyId(read(&kind, &value)?), sas, &mut changes),
@@ -269,24 +259,6 @@ fn within(inbound: bool, values: Option<&(u32, PathValues)>) -> PyResult<Option<
     Ok(Some(sa_id(inbound, *spi, path(at)?)))
 }
 
-fn policy_config(values: &PolicyValues) -> PyResult<PolicyConfig> {
-    let action = match values.action.as_str() {
-        "bypass" => Action::Bypass,
-        "discard" => Action::Discard,
-        "protect" => Action::Protect,
-        other => return Err(local_error(format!("{other:?} is no action of a policy"))),
-    };
-    Ok(PolicyConfig {
-        id: PolicyId(values.id),
-        priority: values.priority,
-        action,
-        selectors: selector_pair(&values.local, &values.remote)?,
-        direction: None,
-        populate: Populate::default(),
-        hold: values.hold,
-    })
-}
-
 fn limits((octets, packets, ns): LimitValues) -> Limits {
     Limits {
         octets,
@@ -295,7 +267,10 @@ fn limits((octets, packets, ns): LimitValues) -> Limits {
     }
 }
 
-fn selector_pair(local: &[SelectorValues], remote: &[SelectorValues]) -> PyResult<SelectorPair> {
+pub(crate) fn selector_pair(
+    local: &[SelectorValues],
+    remote: &[SelectorValues],
+) -> PyResult<SelectorPair> {
     let all = |values: &[SelectorValues]| values.iter().map(selector).collect::<PyResult<Vec<_>>>();
     Ok(SelectorPair::new(all(local)?, all(remote)?))
 }
