@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from perilune.databases.processing import SecurityProtocol
 from perilune.databases.sad import Direction, Encapsulation, EspKeys, SadEntry
 from perilune.model.iana import EncrId, IntegId, SnId
 from perilune.model.proposal import EspSuite
@@ -14,7 +15,10 @@ AEADS = {
     EncrId.ENCR_AES_GCM_16: "rfc4106(gcm(aes))",
     EncrId.ENCR_CHACHA20_POLY1305: "rfc7539esp(chacha20,poly1305)",
 }
-CIPHERS = {EncrId.ENCR_AES_CBC: "cbc(aes)"}
+CIPHERS = {
+    EncrId.ENCR_AES_CBC: "cbc(aes)",
+    EncrId.ENCR_NULL: "ecb(cipher_null)",
+}
 HASHES = {
     IntegId.AUTH_HMAC_SHA2_256_128: ("hmac(sha256)", 128),
     IntegId.AUTH_HMAC_SHA2_384_192: ("hmac(sha384)", 192),
@@ -24,13 +28,17 @@ AEAD_ICV_BITS = 128
 REQID = 1
 
 
-def algorithms(suite: EspSuite, keys: EspKeys) -> str:
+def algorithms(protocol: SecurityProtocol, suite: EspSuite, keys: EspKeys) -> str:
     """Return the words for a suite with its keys."""
-    encryption, integrity = (f"0x{key.reveal().hex()}" for key in (keys.encryption, keys.integrity))
+    encryption, integrity = (key.reveal().hex() for key in (keys.encryption, keys.integrity))
     if name := AEADS.get(suite.encryption.id):
-        return f"aead {name} {encryption} {AEAD_ICV_BITS}"
+        return f"aead {name} 0x{encryption} {AEAD_ICV_BITS}"
     name, icv_bits = HASHES[suite.integrity]
-    return f"enc {CIPHERS[suite.encryption.id]} {encryption} auth-trunc {name} {integrity} {icv_bits}"
+    words = f"auth-trunc {name} 0x{integrity} {icv_bits}"
+    if protocol is SecurityProtocol.AH:
+        return words
+    key = f"0x{encryption}" if encryption else '""'
+    return f"enc {CIPHERS[suite.encryption.id]} {key} {words}"
 
 
 def network(selectors: tuple[TrafficSelector, ...]) -> str:
@@ -58,9 +66,12 @@ def sa(entry: SadEntry, *, window_packets: int = 64) -> list[str]:
     options = [f"replay-window {window_packets}"]
     if entry.suite.sequence_numbers is SnId.PARTIALLY_TRANSMITTED_64:
         options.append("flag esn")
+    if entry.protocol is SecurityProtocol.AH and src.address.version == 4:
+        # Linux pads its ICV to 64 bits over IPv4 too, where 32 are meant (RFC 4302, section 3.3.3.2.1)
+        options.append("flag align4")
     if entry.encapsulation is Encapsulation.UDP:
         options.append(f"encap espinudp {src.port} {dst.port} 0.0.0.0")
-    options.append(algorithms(entry.suite, entry.keys))
+    options.append(algorithms(entry.protocol, entry.suite, entry.keys))
     return [
         f"xfrm state add {name} spi {int(entry.spi):#x} {form} {' '.join(options)} sel {inner}",
         *(f"xfrm policy add {inner} dir {policy} tmpl {name} {form}" for policy in policies),
