@@ -17,8 +17,9 @@ from typing import Any
 
 import pytest
 
+from lab.namespace import Namespace
 from lab.perilune import Perilune
-from lab.process import PATIENCE_S, until
+from lab.process import PATIENCE_S, Child, until
 from lab.topology import Sites, host, outer, two_sites
 from lab.traffic import datagram_stream, ping, services, transfer, transfer_stream
 from perilune.cli.exit_codes import ExitCode
@@ -273,6 +274,35 @@ def test_configuration_is_read_again(sites: Sites, tmp_path: Path) -> None:
         os.kill(both.a.child.pid, signal.SIGHUP)
         both.a.child.wait_for_log("the old one stays")
         assert ping(sites.host_a, host(2), count=2) == 2
+
+
+def test_a_changed_policy_keeps_its_route(sites: Sites, tmp_path: Path) -> None:
+    """Without it, even for a moment, its traffic would find another way out."""
+    gateway, remote = sites.gateway_a, "10.2.0.0/24"
+    with pair(sites, tmp_path, config(1, "trap"), config(2)) as both:
+        with gateway.spawn("monitor", "ip", "-4", "monitor", "route", log=tmp_path / "routes") as monitor:
+            _mark(gateway, "192.0.2.201", monitor)
+            both.a.config_path.write_text(config(1, "trap").replace("10.1.0.0/24", "10.1.0.0/25"))
+            os.kill(both.a.child.pid, signal.SIGHUP)
+
+            def changed() -> bool:
+                return both.status(both.a)["policies"][0]["local_ts"] == ["10.1.0.0/25"]
+
+            both.a.wait(changed, PATIENCE_S, "the new policy")
+            _mark(gateway, "192.0.2.202", monitor)
+            assert f"Deleted {remote}" not in monitor.log()
+        assert remote in gateway.ip("route", "show", "table", "220")
+
+
+def _mark(namespace: Namespace, destination: str, monitor: Child) -> None:
+    """Have a mark among the changes of routes, again and again until it is seen."""
+
+    def seen() -> bool:
+        namespace.ip("route", "replace", "blackhole", destination)
+        namespace.ip("route", "del", "blackhole", destination)
+        return destination in monitor.log()
+
+    until(seen, PATIENCE_S, "the monitor")
 
 
 def test_log_can_be_followed(sites: Sites, tmp_path: Path) -> None:

@@ -176,8 +176,9 @@ class Daemon(Observer):
                 if isinstance(change, AddSa) and self._key_log is not None:
                     self._key_log.add_esp_sa(change.entry)
             if self._routes is not None:
-                self._routes.remove([change.id for change in changes if isinstance(change, RemovePolicy)])
+                # A route that one policy hands to the next is there all the time.
                 self._routes.add([change.entry for change in changes if isinstance(change, AddPolicy)])
+                self._routes.remove([change.id for change in changes if isinstance(change, RemovePolicy)])
         except ResourceError as error:
             _LOG.error("%s", error)
 
