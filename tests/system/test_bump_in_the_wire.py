@@ -129,6 +129,29 @@ def test_protected_traffic_is_on_the_outside_as_esp_only(
             assert all(sa.packets > 100 for sa in runtime.stats().sas)
 
 
+def test_a_sender_inside_is_told_what_fits(link: Bumps) -> None:
+    words = ("ping", "-n", "-c", "1", "-W", "3")
+    with bumps(link) as runtimes:
+        protect(runtimes, TUNNEL)
+        answers(link.host_a, on_link(2, HOST))
+        link.host_a.ip("route", "flush", "cache")
+        told = until(lambda: _told_mtu(link.host_a, *words), PATIENCE_S, "the host to be told")
+        # Outside are 1500 octets: an IPv4 header, ESP with its IV and ICV, and up to three of padding less.
+        assert 1500 - 60 < told < 1500 - 20
+        link.host_a.ip("route", "flush", "cache")
+        fitting = (*words, "-M", "do", "-s", str(told - 28), on_link(2, HOST))
+        until(lambda: link.host_a.run(*fitting, check=False).returncode == 0, PATIENCE_S, "what fits")
+        # What may be cut is cut outside.
+        large = (*words, "-M", "dont", "-s", "3000", on_link(2, HOST))
+        until(lambda: link.host_a.run(*large, check=False).returncode == 0, PATIENCE_S, "fragments")
+
+
+def _told_mtu(host: Namespace, *ping_words: str) -> int | None:
+    said = host.run(*ping_words, "-M", "do", "-s", "1472", on_link(2, HOST), check=False).stdout
+    found = re.search(r"mtu ?= ?(\d+)", said)
+    return int(found.group(1)) if found else None
+
+
 def test_what_must_be_protected_is_not_taken_in_the_clear(link: Bumps, tmp_path: FilePath) -> None:
     with gateway(link.bump_a, BETWEEN) as runtime:
         runtime.apply([TUNNEL.policy(), LET_BY])

@@ -16,7 +16,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use perilune_engine::{Action, InboundWorker, Instant, OutboundWorker};
+use perilune_engine::{Action, Duration, InboundWorker, Instant, OutboundWorker};
 use perilune_wire::ethernet::{EthernetHeader, IPV4, IPV6, MAX_HEADER_OCTETS, MacAddress, Tags};
 use perilune_wire::neighbor::{self, MAX_REQUEST_OCTETS};
 use perilune_wire::segment::Superpacket;
@@ -29,6 +29,9 @@ use crate::frame_buffer::FrameBuffer;
 use crate::neighbor_queue::NeighborQueue;
 use crate::neighbor_table::{Neighbor, NeighborTable};
 use crate::wire_port::{Frames, WirePort};
+
+/// How often a port that is down is looked after.
+const LOOK_INTERVAL: Duration = Duration::seconds(1);
 
 /// Which wire.
 #[derive(Clone, Debug)]
@@ -180,14 +183,27 @@ impl BumpInTheWire {
 
     /// Whether [`Self::on_time`] has more to do than it last said; true once.
     pub(crate) fn take_time_short(&self) -> bool {
-        self.is_time_short.swap(false, Ordering::AcqRel)
+        let of_ports = [&self.inside, &self.outside].map(WirePort::take_news);
+        self.is_time_short.swap(false, Ordering::AcqRel) || of_ports.contains(&true)
     }
 
-    /// Ask for addresses, and give up on others.
+    /// Ask for addresses, and give up on others; look after ports that are down.
     ///
     /// Returns:
     /// When to call again at the latest.
-    pub(crate) fn on_time(&self, counters: &Counters, now: Instant) -> Option<Instant> {
+    pub(crate) fn on_time(
+        &self,
+        counters: &Counters,
+        now: Instant,
+    ) -> Result<Option<Instant>, Lost> {
+        let is_down = self.inside.check()? | self.outside.check()?;
+        let next_look = is_down.then(|| now.after(LOOK_INTERVAL));
+        let next_request = self.ask(counters, now);
+        Ok([next_look, next_request].into_iter().flatten().min())
+    }
+
+    /// Ask for addresses that are due.
+    fn ask(&self, counters: &Counters, now: Instant) -> Option<Instant> {
         if !self.is_waiting.load(Ordering::Acquire) {
             return None;
         }

@@ -51,7 +51,7 @@ pub(crate) struct DatagramSocket {
 /// How to open a socket.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Binding {
-    /// `UDP`, `ESP` or `bypass`, for messages.
+    /// `UDP`, `ESP` or `IP`, for messages.
     pub(crate) protocol_name: &'static str,
     /// Datagram or raw.
     pub(crate) kind: Type,

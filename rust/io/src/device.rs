@@ -123,6 +123,11 @@ impl Device {
         Ok(())
     }
 
+    /// MTU of the first hop, where no TUN device's MTU keeps packets to what fits through a tunnel.
+    pub(crate) fn first_hop_mtu(&self) -> Option<u16> {
+        self.unprotected()?.outside().mtu()
+    }
+
     /// Where packets without IPsec come in, if that is not the kernel's business.
     pub(crate) fn unprotected(&self) -> Option<&BumpInTheWire> {
         match self {
@@ -141,8 +146,15 @@ impl Device {
     ///
     /// Returns:
     /// When to call again at the latest.
-    pub(crate) fn on_time(&self, counters: &Counters, now: Instant) -> Option<Instant> {
-        self.unprotected()?.on_time(counters, now)
+    pub(crate) fn on_time(
+        &self,
+        counters: &Counters,
+        now: Instant,
+    ) -> Result<Option<Instant>, Lost> {
+        match self {
+            Self::Tun(_) => Ok(None),
+            Self::Wire(bump) => bump.on_time(counters, now),
+        }
     }
 
     /// Count what the kernel had to drop before it was read.

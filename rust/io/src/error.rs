@@ -34,7 +34,7 @@ pub enum IoError {
     /// A socket could not be opened, configured or bound.
     #[error("{protocol} socket on {local}: {step}: {source}")]
     Socket {
-        /// `UDP`, `ESP` or `bypass`.
+        /// `UDP`, `ESP` or `IP`.
         protocol: &'static str,
         /// The local address that was asked for.
         local: SocketAddr,

@@ -160,6 +160,9 @@ impl<'a> Wire<'a> {
             };
             self.bump.take_from_outside(&self.frame, worker, boundary);
         }
+        if shared.device.take_time_short() {
+            shared.outbound_kick.raise();
+        }
         shared.tell_engine_events();
         Ok(())
     }

@@ -52,6 +52,13 @@ pub(crate) fn station(
         .map(|octets| MacAddress(octets.map(|octet| octet.to_ne_bytes()[0]))))
 }
 
+/// Octets of the largest IP packet that it takes.
+pub(crate) fn mtu(socket: impl AsFd, mut request: libc::ifreq) -> io::Result<c_int> {
+    ask(socket, libc::SIOCGIFMTU, &mut request)?;
+    // SAFETY: the kernel has filled in this member; any value is a number.
+    Ok(unsafe { request.ifr_ifru.ifru_mtu })
+}
+
 /// Set it up, if it is not.
 pub(crate) fn set_up(socket: impl AsFd, mut request: libc::ifreq) -> io::Result<()> {
     ask(&socket, libc::SIOCGIFFLAGS, &mut request)?;

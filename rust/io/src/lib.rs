@@ -13,7 +13,6 @@
 )]
 
 mod bump_in_the_wire;
-mod bypass;
 mod clock;
 mod control_message;
 mod counters;
@@ -33,6 +32,7 @@ mod runtime;
 mod sockets;
 mod tun;
 mod udp;
+mod whole_packets;
 mod wire_port;
 
 pub use bump_in_the_wire::WireSettings;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use perilune_engine::{
     Encapsulation, Instant, OutboundWorker as EngineWorker, Path, Progress, SealedBatch,
 };
+use perilune_wire::virtio_net_hdr::VirtioNetHdr;
 
 use crate::clock;
 use crate::counters::{IoDrop, add};
@@ -44,12 +45,15 @@ impl OutboundWorker {
     /// Work until the runtime stops or the device is gone.
     pub(crate) fn run(mut self) {
         while !self.shared.is_stopping() {
-            match self.read_burst() {
-                Ok(Burst::More) => {}
-                Ok(Burst::Drained) => self.wait(),
-                Err(lost) => return self.shared.lose_device(lost),
+            let worked = self.read_burst().and_then(|burst| {
+                if matches!(burst, Burst::Drained) {
+                    self.wait();
+                }
+                self.look_at_time()
+            });
+            if let Err(lost) = worked {
+                return self.shared.lose_device(lost);
             }
-            self.look_at_time();
         }
     }
 
@@ -101,15 +105,15 @@ impl OutboundWorker {
     }
 
     /// Do what is due, and what a change of the databases made possible.
-    fn look_at_time(&mut self) {
+    fn look_at_time(&mut self) -> Result<(), Lost> {
         let now = clock::now();
         let kicked = self.shared.outbound_kick.take();
         if !kicked && self.next_timeout.is_none_or(|at| now < at) {
-            return;
+            return Ok(());
         }
         let engine = Arc::clone(&self.shared.engine);
         self.engine.refresh();
-        let of_device = self.shared.device.on_time(&self.shared.counters, now);
+        let of_device = self.shared.device.on_time(&self.shared.counters, now)?;
         let deadlines = [engine.on_time(now), of_device];
         self.next_timeout = deadlines.into_iter().flatten().min();
         while engine.has_released() {
@@ -120,10 +124,14 @@ impl OutboundWorker {
             }
         }
         self.shared.tell_engine_events();
+        Ok(())
     }
 
     fn wait(&self) {
         let shared = &self.shared;
+        if shared.device.take_time_short() {
+            shared.outbound_kick.raise();
+        }
         let until = self
             .next_timeout
             .map(|at| Duration::from_nanos(at.since(clock::now()).0));
@@ -143,7 +151,8 @@ enum Burst {
     Drained,
 }
 
-/// Send the runs and the bypassed packets of a batch, and empty it.
+/// Send the runs, the whole packets and the bypassed ones of a batch, and empty it; tell senders
+/// what the engine has to tell them.
 fn send_batch(shared: &Shared, batch: &mut SealedBatch) {
     for run in batch.runs() {
         let Path { local, remote } = run.path;
@@ -158,14 +167,39 @@ fn send_batch(shared: &Shared, batch: &mut SealedBatch) {
         };
         send_run(shared, run.encapsulation, &run_out);
     }
+    let counters = &shared.counters;
+    for packet in batch.whole() {
+        match send_whole(shared, packet) {
+            Ok(()) => add(&counters.work.packets_sent, 1),
+            Err(reason) => counters.drop_packets(reason, 1),
+        }
+    }
     for packet in batch.bypass() {
-        match &shared.sockets.bypass {
-            Some(socket) => socket.send(packet, &shared.counters),
-            None => shared.counters.drop_packets(IoDrop::BypassSend, 1),
+        match send_whole(shared, packet) {
+            Ok(()) => add(&counters.work.bypassed, 1),
+            Err(_) => counters.drop_packets(IoDrop::BypassSend, 1),
         }
     }
     batch.clear();
+    tell_senders(shared);
     shared.tell_engine_events();
+}
+
+/// Hand the protected side what the engine says about packets that did not leave.
+fn tell_senders(shared: &Shared) {
+    if !shared.engine.has_replies() {
+        return;
+    }
+    for reply in shared.engine.take_replies() {
+        let frame = [&VirtioNetHdr::PLAIN.to_octets()[..], &reply].concat();
+        // If the device is gone, whoever reads it next is told.
+        let _ = shared.device.write(&frame, &shared.counters, clock::now());
+    }
+}
+
+fn send_whole(shared: &Shared, packet: &[u8]) -> Result<(), IoDrop> {
+    let sockets = shared.sockets.whole.as_ref().ok_or(IoDrop::NoSocket)?;
+    sockets.send(packet, &shared.counters)
 }
 
 fn send_run(shared: &Shared, encapsulation: Encapsulation, run: &Run<'_>) {

@@ -1,5 +1,6 @@
 //! The engine with its device, its sockets and its threads.
 
+use std::borrow::Cow;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -184,11 +185,28 @@ impl Runtime {
     /// # Errors
     /// [`EngineError`] if one of them is not possible; none was made.
     pub fn apply(&self, changes: &[Change], now: Instant) -> Result<(), EngineError> {
-        self.shared.engine.apply(changes, now)?;
+        self.shared.engine.apply(&self.placed(changes), now)?;
         self.shared.outbound_kick.raise();
         self.shared.inbound_kick.raise();
         self.shared.tell_engine_events();
         Ok(())
+    }
+
+    /// Changes as the device wants them: in the wire an SA knows the MTU of the first hop, and so
+    /// senders on the inside are told what fits (RFC 4301, section 8.2.1).
+    fn placed<'a>(&self, changes: &'a [Change]) -> Cow<'a, [Change]> {
+        let Some(mtu) = self.shared.device.first_hop_mtu() else {
+            return Cow::Borrowed(changes);
+        };
+        let placed = changes.iter().map(|change| match change {
+            Change::AddSa(sa) if sa.processing.path_mtu.is_none() => {
+                let mut sa = sa.clone();
+                sa.processing.path_mtu = Some(mtu);
+                Change::AddSa(sa)
+            }
+            other => other.clone(),
+        });
+        Cow::Owned(placed.collect())
     }
 
     /// The descriptor that is readable while there are events.

@@ -3,10 +3,10 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use crate::bypass::Bypass;
 use crate::error::IoError;
 use crate::raw_esp::RawEspSocket;
 use crate::udp::{UdpRole, UdpSocket};
+use crate::whole_packets::WholePacketSockets;
 
 /// Which sockets to open.
 #[derive(Clone, Debug)]
@@ -17,7 +17,8 @@ pub struct SocketSettings {
     pub ike_port: u16,
     /// UDP port of IKE and ESP together.
     pub nat_t_port: u16,
-    /// Whether to open raw sockets: for ESP without UDP, and for packets that bypass IPsec.
+    /// Whether to open raw sockets: for ESP without UDP, for headers that the engine
+    /// makes, and for packets that bypass IPsec.
     pub raw: bool,
     /// `SO_MARK` of everything that is sent.
     pub mark: Option<u32>,
@@ -28,7 +29,7 @@ pub struct SocketSettings {
 pub(crate) struct Sockets {
     pub(crate) udp: Vec<UdpSocket>,
     pub(crate) raw_esp: Vec<RawEspSocket>,
-    pub(crate) bypass: Option<Bypass>,
+    pub(crate) whole: Option<WholePacketSockets>,
 }
 
 impl Sockets {
@@ -42,7 +43,7 @@ impl Sockets {
         let mut sockets = Self {
             udp: Vec::new(),
             raw_esp: Vec::new(),
-            bypass: None,
+            whole: None,
         };
         for address in &settings.local_addresses {
             sockets.open_address(*address, settings)?;
@@ -55,7 +56,7 @@ impl Sockets {
             }
         }
         if settings.raw {
-            sockets.bypass = Some(Bypass::open(settings.mark)?);
+            sockets.whole = Some(WholePacketSockets::open(settings.mark)?);
         }
         Ok(sockets)
     }

@@ -5,6 +5,7 @@ use std::io::{self, IoSlice};
 use std::mem::size_of;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::ptr;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use perilune_wire::ethernet::MacAddress;
 use rustix::io::Errno;
@@ -32,6 +33,10 @@ pub(crate) struct WirePort {
     name: String,
     index: c_int,
     station: MacAddress,
+    /// It was down when it was last used: it may be on its way out.
+    is_down: AtomicBool,
+    /// Nobody has taken note of that yet.
+    is_news: AtomicBool,
 }
 
 #[repr(align(8))]
@@ -62,6 +67,8 @@ impl WirePort {
             name: name.to_owned(),
             index,
             station,
+            is_down: AtomicBool::new(false),
+            is_news: AtomicBool::new(false),
         })
     }
 
@@ -75,6 +82,13 @@ impl WirePort {
         self.station
     }
 
+    /// Octets of the largest IP packet that it takes now; `None` if the kernel does not say.
+    pub(crate) fn mtu(&self) -> Option<u16> {
+        let request = interface::request(&self.name).ok()?;
+        let octets = interface::mtu(&self.socket, request).ok()?;
+        Some(u16::try_from(octets).unwrap_or(u16::MAX))
+    }
+
     /// Read one frame: a virtio header and the frame as it was on the wire.
     pub(crate) fn read(&self, frame: &mut FrameBuffer) -> Result<(), DeviceError> {
         let mut control = ControlBuffer([0; CAPACITY]);
@@ -82,6 +96,7 @@ impl WirePort {
         let (octets, ancillary) = self
             .receive(frame.room(), &mut name, &mut control)
             .map_err(|error| self.told(error))?;
+        self.is_down.store(false, Ordering::Relaxed);
         frame.fill(octets);
         frame.set_own(name.get(PACKET_TYPE_PLACE) == Some(&libc::PACKET_HOST));
         match ancillary.tag {
@@ -102,6 +117,24 @@ impl WirePort {
             written = write();
         }
         written.map_err(|error| self.told(error))
+    }
+
+    /// Whether [`Self::check`] is to be called; true once.
+    pub(crate) fn take_news(&self) -> bool {
+        self.is_news.swap(false, Ordering::AcqRel)
+    }
+
+    /// Look after an interface that was down. The kernel says so once, and when it does, an
+    /// interface that is being deleted may still be there.
+    ///
+    /// Returns:
+    /// Whether to look again in a while.
+    pub(crate) fn check(&self) -> Result<bool, Lost> {
+        let is_down = self.is_down.load(Ordering::Acquire);
+        if is_down && !interface::exists(&self.socket, self.index) {
+            return Err(self.lost(Errno::NODEV));
+        }
+        Ok(is_down)
     }
 
     /// How many frames the kernel dropped since the last call because nobody read them.
@@ -174,16 +207,23 @@ impl WirePort {
     fn told(&self, error: Errno) -> DeviceError {
         match error {
             Errno::AGAIN | Errno::INTR => DeviceError::WouldBlock,
-            // An interface that is down may come up again.
-            Errno::NETDOWN | Errno::NXIO | Errno::NODEV
-                if !interface::exists(&self.socket, self.index) =>
-            {
-                DeviceError::Gone(Lost {
-                    name: self.name.clone(),
-                    reason: error.into(),
-                })
+            Errno::NETDOWN | Errno::NXIO | Errno::NODEV => {
+                if !interface::exists(&self.socket, self.index) {
+                    return DeviceError::Gone(self.lost(error));
+                }
+                // It may come up again, or go away.
+                self.is_down.store(true, Ordering::Release);
+                self.is_news.store(true, Ordering::Release);
+                DeviceError::Packet
             }
             _ => DeviceError::Packet,
+        }
+    }
+
+    fn lost(&self, error: Errno) -> Lost {
+        Lost {
+            name: self.name.clone(),
+            reason: error.into(),
         }
     }
 }

@@ -1,29 +1,30 @@
-//! Packets that policy lets go unprotected: out again as they came, past the TUN device.
+//! Packets that leave with headers that no socket makes: those that policy lets by, out again as
+//! they came past the TUN device, and those whose outer headers the engine has made.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use socket2::{SockAddr, Type};
 
 use crate::control_message::Control;
-use crate::counters::{Counters, IoDrop, add};
-use crate::datagram_socket::{Binding, DatagramSocket};
+use crate::counters::{Counters, IoDrop};
+use crate::datagram_socket::{Binding, DatagramSocket, drop_reason};
 use crate::error::IoError;
 
 /// One raw socket of each family that sends whole IP packets.
 ///
 /// Their mark is what keeps the packets from being routed into the TUN device again.
 #[derive(Debug)]
-pub(crate) struct Bypass {
+pub(crate) struct WholePacketSockets {
     v4: DatagramSocket,
     v6: Option<DatagramSocket>,
 }
 
-impl Bypass {
-    /// Open both; needs `CAP_NET_RAW`. A host without IPv6 has no IPv6 to bypass.
+impl WholePacketSockets {
+    /// Open both; needs `CAP_NET_RAW`. A host without IPv6 sends none.
     pub(crate) fn open(mark: Option<u32>) -> Result<Self, IoError> {
         let open = |local| {
             DatagramSocket::open(&Binding {
-                protocol_name: "bypass",
+                protocol_name: "IP",
                 kind: Type::RAW,
                 protocol: libc::IPPROTO_RAW,
                 local,
@@ -40,16 +41,15 @@ impl Bypass {
     }
 
     /// Send one IP packet with its own header.
-    pub(crate) fn send(&self, packet: &[u8], counters: &Counters) {
-        let sent = self.socket_for(packet).and_then(|(socket, to)| {
-            let to = SockAddr::from(to);
-            socket
-                .send(&to, &Control::new(), std::iter::once(packet), counters)
-                .ok()
-        });
-        match sent {
-            Some(_) => add(&counters.work.bypassed, 1),
-            None => counters.drop_packets(IoDrop::BypassSend, 1),
+    ///
+    /// # Errors
+    /// Why it was not sent.
+    pub(crate) fn send(&self, packet: &[u8], counters: &Counters) -> Result<(), IoDrop> {
+        let (socket, to) = self.socket_for(packet).ok_or(IoDrop::NoSocket)?;
+        let (to, packet) = (SockAddr::from(to), std::iter::once(packet));
+        match socket.send(&to, &Control::new(), packet, counters) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(drop_reason(&error)),
         }
     }
 
@@ -75,7 +75,7 @@ fn include_header(socket: &DatagramSocket, level: i32, option: i32) -> Result<()
     socket
         .set_option(level, option, 1)
         .map_err(|source| IoError::Socket {
-            protocol: "bypass",
+            protocol: "IP",
             local: socket.local(),
             step: "IP_HDRINCL",
             source,
