@@ -12,14 +12,17 @@ from perilune.config.daemon import read_daemon
 from perilune.config.files import Files, SystemFiles
 from perilune.config.includes import read_tree
 from perilune.config.manual_sas import check_together, read_manual_sa
+from perilune.config.policies import read_policies
 from perilune.config.problems import InvalidConfigError, Problems
 from perilune.config.reader import Reader
 from perilune.config.references import referenced, resolve
 from perilune.config.schema.connection import CONNECTION, CONNECTIONS
 from perilune.config.schema.daemon import DAEMON
 from perilune.config.schema.manual_sa import MANUAL_SA, MANUAL_SAS
+from perilune.config.schema.policy import POLICIES, POLICY
 from perilune.config.schema.root import ROOT
 from perilune.config.schema.secret import IKE_SECRET, SECRETS
+from perilune.config.schema.section import SectionSchema
 from perilune.config.settings import DaemonSettings, Settings
 from perilune.config.syntax import parse
 from perilune.config.tree import Section
@@ -72,20 +75,30 @@ def settings_of(tree: Section) -> Settings:
         for reader in section.sections(IKE_SECRET)
         if (secret := read_secret(reader)) is not None
     )
-    readers = [one for section in root.sections(CONNECTIONS) for one in section.sections(CONNECTION)]
+    readers = _all_of(root, CONNECTIONS, CONNECTION)
     connections = tuple(read_connection(reader, daemon) for reader in readers)
     for reader, connection in zip(readers, connections, strict=True):
         check_secrets(reader, connection, secrets)
     _check_names(readers, connections)
+    policies = read_policies(_all_of(root, POLICIES, POLICY), connections)
     sas = _manual_sas(root, daemon)
     problems.raise_errors()
     return Settings(
-        connections=connections, secrets=secrets, sas=sas, daemon=daemon, warnings=problems.warnings
+        connections=connections,
+        secrets=secrets,
+        policies=policies,
+        sas=sas,
+        daemon=daemon,
+        warnings=problems.warnings,
     )
 
 
+def _all_of(root: Reader, outer: SectionSchema, inner: SectionSchema) -> list[Reader]:
+    return [one for section in root.sections(outer) for one in section.sections(inner)]
+
+
 def _manual_sas(root: Reader, daemon: DaemonSettings) -> tuple[ManualSa, ...]:
-    readers = [one for section in root.sections(MANUAL_SAS) for one in section.sections(MANUAL_SA)]
+    readers = _all_of(root, MANUAL_SAS, MANUAL_SA)
     sas = [read_manual_sa(reader, daemon) for reader in readers]
     check_together(readers, sas)
     return tuple(sa for sa in sas if sa is not None)

@@ -8,6 +8,7 @@ from pathlib import Path as FilePath
 
 from perilune.databases.manual import ManualSa
 from perilune.databases.pad import PadEntry, SharedSecret
+from perilune.databases.spd import SpdTemplate
 from perilune.dataplane.placement import Wire
 from perilune.model.address import IKE_PORT, NAT_T_PORT
 from perilune.model.time import ZERO, Duration
@@ -109,6 +110,9 @@ class Settings:
 
     secrets: tuple[SharedSecret, ...] = ()
     """In the order of the file."""
+
+    policies: tuple[SpdTemplate, ...] = ()
+    """Entries of the SPD that the file has in so many words, in the order in which they are asked."""
 
     sas: tuple[ManualSa, ...] = ()
     """SAs with manual keys, in the order of the file."""

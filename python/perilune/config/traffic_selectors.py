@@ -86,8 +86,12 @@ _ICMP = frozenset({1, 58})
 LAST_PROTOCOL = 255
 """The greatest number of a protocol, and of an ICMP type or code."""
 
-_ANY_PORT = (0, LAST_PORT)
-_OPAQUE = (LAST_PORT, 0)
+ANY_PORT = (0, LAST_PORT)
+"""ANY as a range of ports (RFC 4301, section 4.4.1.2)."""
+
+OPAQUE = (LAST_PORT, 0)
+"""OPAQUE as a range of ports."""
+
 _NUMBER = re.compile(r"[0-9]{1,5}|0x[0-9a-fA-F]{1,4}")
 _TYPE_AND_CODE = re.compile(r"([0-9]{1,3})\(([0-9]{1,3})\)")
 
@@ -99,7 +103,7 @@ def read_selector(text: str) -> ChildSelector:
         ConfigError: It is none.
     """
     addresses, bracket, rest = text.partition("[")
-    protocol, ports = 0, _ANY_PORT
+    protocol, ports = 0, ANY_PORT
     if bracket:
         if not rest.endswith("]"):
             raise ConfigError(f"{quote(text)}: the '[' needs a ']' at the end")
@@ -107,10 +111,15 @@ def read_selector(text: str) -> ChildSelector:
     addresses = addresses.strip()
     if addresses == "dynamic":
         return DynamicSelector(protocol, *ports)
-    return TrafficSelector(*_read_addresses(addresses), protocol, *ports)
+    return TrafficSelector(*read_addresses(addresses), protocol, *ports)
 
 
-def _read_addresses(text: str) -> tuple[IpAddress, IpAddress]:
+def read_addresses(text: str) -> tuple[IpAddress, IpAddress]:
+    """Read a subnet, a range or an address, and return its first and its last address.
+
+    Raises:
+        ConfigError: It is none of these.
+    """
     if "/" in text:
         return read_network(text)
     if "-" in text:
@@ -121,14 +130,19 @@ def _read_addresses(text: str) -> tuple[IpAddress, IpAddress]:
 
 def _read_brackets(text: str) -> tuple[int, tuple[int, int]]:
     protocol_text, _, port_text = (part.strip() for part in text.partition("/"))
-    protocol = _read_protocol(protocol_text)
-    ports = _read_ports(port_text, protocol)
-    if protocol == 0 and ports != _ANY_PORT:
+    protocol = read_protocol(protocol_text)
+    ports = read_ports(port_text, protocol)
+    if protocol == 0 and ports != ANY_PORT:
         raise ConfigError(f"{quote(text)}: ports need a protocol, such as tcp/{port_text}")
     return protocol, ports
 
 
-def _read_protocol(text: str) -> int:
+def read_protocol(text: str) -> int:
+    """Read a protocol's name or number; 0 is any.
+
+    Raises:
+        ConfigError: It is neither.
+    """
     name = text.lower() or "any"
     if name in PROTOCOLS:
         return PROTOCOLS[name]
@@ -139,11 +153,16 @@ def _read_protocol(text: str) -> int:
     return int(name, 0 if name.startswith("0x") else 10)
 
 
-def _read_ports(text: str, protocol: int) -> tuple[int, int]:
+def read_ports(text: str, protocol: int) -> tuple[int, int]:
+    """Read the first and the last port of a protocol, as IKE writes them.
+
+    Raises:
+        ConfigError: They are none.
+    """
     if text in ("", "any"):
-        return _ANY_PORT
+        return ANY_PORT
     if text == "opaque":
-        return _OPAQUE
+        return OPAQUE
     whole = _port(text, protocol)
     if whole is not None:
         return whole, whole

@@ -245,7 +245,13 @@ class Daemon(Observer):
         paths = await self._dynamic_paths()
         if settings is self._settings:
             self._paths = paths
-            self._endpoint.load(settings.connections, settings.secrets, self._clock.now(), paths=paths)
+            self._endpoint.load(
+                settings.connections,
+                settings.secrets,
+                self._clock.now(),
+                paths=paths,
+                policies=settings.policies,
+            )
             self._driver.drain()
 
     async def _dynamic_paths(self) -> dict[str, Path]:

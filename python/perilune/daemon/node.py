@@ -178,7 +178,8 @@ class LiveNode:
         if policy is None:
             return
         try:
-            path = await self._path_of(policy.name.rpartition("/")[0])
+            connection = self._driver.endpoint.connection_of(event.policy)
+            path = await self._path_of(connection or policy.name)
             self._driver.endpoint.acquire(event.policy, event.flow, self.now(), path)
         except LocalError as error:
             _LOG.warning("%s wants an SA for %s: %s", event.flow, policy.name, error)

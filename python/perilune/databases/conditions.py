@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from perilune.model.errors import LocalError
 
@@ -94,6 +95,10 @@ class Conditions:
         return tuple(f"{name} = {value}" for name, value in named.items() if value is not None)
 
 
+UNCONDITIONAL: Final = Conditions()
+"""Asks for nothing."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Populate:
     """Which selectors an SA takes from the packet that asks for it: PFP flags (RFC 4301, section 4.4.1.2).
@@ -120,3 +125,7 @@ class Populate:
         """The flags that are set, as the configuration writes them."""
         names = ("local", "remote", "protocol", "local_port", "remote_port")
         return tuple(name for name, is_set in zip(names, self.flags, strict=True) if is_set)
+
+
+NOT_POPULATED: Final = Populate()
+"""All flags off: an SA carries what its entry selects."""

@@ -124,6 +124,9 @@ class ChildPolicy:
     priority: int | None = None
     """Place in the SPD, smaller first; None puts narrower selectors before wider ones."""
 
+    spd_entry: str = ""
+    """Name of the entry of `policies` that its SAs are made for; empty where the child is its own entry."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PadEntry:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final, NewType
 
-from perilune.databases.conditions import Conditions, Populate
+from perilune.databases.conditions import NOT_POPULATED, UNCONDITIONAL, Conditions, Populate
 from perilune.model.errors import LocalError
 from perilune.model.selector import TrafficSelector
 
@@ -15,6 +15,9 @@ PolicyId = NewType("PolicyId", int)
 
 LAST_ENTRY: Final = PolicyId(0xFFFF_FFFF)
 """The entry for packets that no other selects, where there is one; no child's."""
+
+LAST_TEMPLATE: Final = 99_999
+"""The greatest order of an entry of `policies`; priorities that are worked out for children are greater."""
 
 LAST_PRIORITY: Final = 0xFFFF_FFFF
 """Asked behind all others."""
@@ -66,10 +69,10 @@ class SpdEntry:
     way: Way = Way.BOTH
     """Which way the packets go that it is about; protection is always about both."""
 
-    conditions: Conditions = Conditions()
+    conditions: Conditions = UNCONDITIONAL
     """What else has to hold for a packet."""
 
-    populate: Populate = Populate()
+    populate: Populate = NOT_POPULATED
     """What of its selectors an SA takes from the packet that asks for it."""
 
     acquires: bool = True
@@ -80,3 +83,24 @@ class SpdEntry:
             raise LocalError(f"policy {self.name} needs a selector for each end")
         if self.action is Action.PROTECT and self.way is not Way.BOTH:
             raise LocalError(f"policy {self.name} protects one direction only; SAs come in pairs")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpdTemplate:
+    """An SPD entry as the configuration writes it, in its section `policies`."""
+
+    name: str
+    order: int
+    """Entries with a smaller number are asked first; those of children come behind all of these."""
+
+    action: Action
+    way: Way = Way.BOTH
+    local: tuple[TrafficSelector, ...]
+    remote: tuple[TrafficSelector, ...]
+    conditions: Conditions = UNCONDITIONAL
+    populate: Populate = NOT_POPULATED
+    connection: str = ""
+    """Of the child; empty where nothing is protected."""
+
+    child: str = ""
+    """Whose SAs protect the traffic."""

@@ -12,7 +12,7 @@ from typing import Final
 
 from perilune.databases.changes import Change
 from perilune.databases.pad import ChildPolicy, PadEntry, SharedSecret
-from perilune.databases.spd import Action, PolicyId
+from perilune.databases.spd import Action, PolicyId, SpdTemplate
 from perilune.dataplane.events import Flow
 from perilune.ike import established, upkeep
 from perilune.ike.child_sa import ChildSa
@@ -26,6 +26,8 @@ from perilune.ike.exchanges.rekey_ike import RekeyIke
 from perilune.ike.ike_sa import IkeSa
 from perilune.ike.outbox import Keepalive, Transmit
 from perilune.ike.peer_lookup import Pad
+from perilune.ike.policies import PolicyWish
+from perilune.ike.population import child_for
 from perilune.ike.reception import Reception
 from perilune.ike.settings import EndpointSettings
 from perilune.ike.status import EndpointStatus
@@ -71,6 +73,7 @@ class IkeEndpoint:
         now: Instant,
         *,
         paths: Mapping[str, Path] | None = None,
+        policies: Sequence[SpdTemplate] = (),
     ) -> None:
         """Replace the configuration; IKE SAs that exist keep the entry they were made with.
 
@@ -83,10 +86,12 @@ class IkeEndpoint:
             now: The time.
             paths: Ways to peers as far as they are known, by connection: so a trapped child's `dynamic`
                 selectors have addresses where the connection has none that are definite.
+            policies: SPD entries that the configuration has in so many words.
         """
         context = self._context
         context.pad = Pad(tuple(pad), tuple(secrets))
-        context.policies.configure(configured_policies(pad, paths or {}, context.outbox))
+        wishes = [PolicyWish.of_template(policy) for policy in policies]
+        context.policies.configure(wishes + configured_policies(pad, paths or {}, context.outbox))
         context.wishes.keep_only({(entry.name, child.name) for entry in pad for child in entry.children})
         for key in started_children(pad):
             if not self._has_current_child(*key):
@@ -94,7 +99,13 @@ class IkeEndpoint:
         context.wishes.handle_timeout(now)
 
     def initiate(
-        self, connection: str, child: str | None, path: Path, now: Instant, *, flow: Flow | None = None
+        self,
+        connection: str,
+        child: str | None,
+        path: Path,
+        now: Instant,
+        *,
+        flow: Flow | None = None,
     ) -> Initiated:
         """Set up a child, within an IKE SA with the same peer if there is one.
 
@@ -111,16 +122,10 @@ class IkeEndpoint:
         entry, policy = self._find(connection, child)
         wished = self._context.wishes.under_way((connection, policy.name))
         flow = flow or wished
-        sa = self._established(connection, path)
-        if sa is not None:
-            return self._join(sa, policy, flow, now)
-        pending = self._pending(connection, path)
-        if pending is None:
-            wanted = [WantedChild(policy, flow)]
-            return Initiated(Initiation(self._context, entry, path, wanted, now).id, already_up=False)
-        if policy not in [wanted.policy for wanted in pending.wanted]:
-            pending.wanted.append(WantedChild(policy, flow))
-        return Initiated(pending.id, already_up=False)
+        if flow is not None:
+            wish = self._context.policies.configured_for_flow(connection, policy.name, flow)
+            policy = policy if wish is None else child_for(policy, wish, flow)
+        return self._set_up(entry, WantedChild(policy, flow), path, now)
 
     def receive_datagram(self, data: bytes, path: Path, now: Instant) -> None:
         """Act on a datagram for IKE, without its non-ESP marker if it had one; nothing in it is an error."""
@@ -143,10 +148,17 @@ class IkeEndpoint:
         if path is None and sa is not None:
             path = sa.path
         if path is not None:
-            self.initiate(wish.connection, wish.child, path, now, flow=flow)
+            _, child = self._find(wish.connection, wish.child)
+            self._context.wishes.under_way((wish.connection, wish.child))
+            self._set_up(entry, WantedChild(child_for(child, wish, flow), flow), path, now)
         else:
             self._context.wishes.want((wish.connection, wish.child), now, flow)
             self._context.wishes.handle_timeout(now)
+
+    def connection_of(self, policy: PolicyId) -> str | None:
+        """Return the connection that protects what a policy selects; None where there is none."""
+        wish = self._context.policies.find(policy)
+        return wish.connection or None if wish else None
 
     def expire(self, spi_in: Spi, now: Instant, *, hard: bool) -> None:
         """Rekey a child whose soft limit was reached, or close one that is over.
@@ -266,6 +278,18 @@ class IkeEndpoint:
             what = f"no protected child '{child}'" if child else "no protected child"
             raise LocalError(f"connection '{connection}' has {what}")
         return entry, protected[0]
+
+    def _set_up(self, entry: PadEntry, wanted: WantedChild, path: Path, now: Instant) -> Initiated:
+        """Set up a child within an IKE SA that is there or under way, or else in one of its own."""
+        sa = self._established(entry.name, path)
+        if sa is not None:
+            return self._join(sa, wanted.policy, wanted.flow, now)
+        pending = self._pending(entry.name, path)
+        if pending is None:
+            return Initiated(Initiation(self._context, entry, path, [wanted], now).id, already_up=False)
+        if wanted.policy not in [other.policy for other in pending.wanted]:
+            pending.wanted.append(wanted)
+        return Initiated(pending.id, already_up=False)
 
     def _join(self, sa: IkeSa, policy: ChildPolicy, flow: Flow | None, now: Instant) -> Initiated:
         if flow is None and sa.children.current(policy.name):

@@ -10,9 +10,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from perilune.databases.changes import AddPolicy, RemovePolicy
+from perilune.databases.conditions import NOT_POPULATED, UNCONDITIONAL, Conditions, Populate
 from perilune.databases.pad import ChildPolicy
-from perilune.databases.spd import LAST_ENTRY, Action, PolicyId, SpdEntry
+from perilune.databases.spd import LAST_ENTRY, Action, PolicyId, SpdEntry, SpdTemplate, Way
+from perilune.dataplane.events import Flow
 from perilune.ike.outbox import Outbox
+from perilune.model.address import IpAddress
 from perilune.model.selector import ANY_PROTOCOL, LAST_PORT, TrafficSelector
 
 _BASE: Final = {Action.BYPASS: 100_000, Action.PROTECT: 200_000, Action.DISCARD: 300_000}
@@ -32,6 +35,29 @@ class PolicyWish:
     local: tuple[TrafficSelector, ...]
     remote: tuple[TrafficSelector, ...]
     acquires: bool
+    spd_entry: str = ""
+    """Name of the entry in the configuration's `policies`; empty where the child is its own entry."""
+
+    way: Way = Way.BOTH
+    conditions: Conditions = UNCONDITIONAL
+    populate: Populate = NOT_POPULATED
+
+    @classmethod
+    def of_template(cls, template: SpdTemplate) -> PolicyWish:
+        """Return the entry that the configuration has in so many words."""
+        return cls(
+            connection=template.connection,
+            child=template.child,
+            action=template.action,
+            priority=template.order,
+            local=template.local,
+            remote=template.remote,
+            acquires=template.action is Action.PROTECT,
+            spd_entry=template.name,
+            way=template.way,
+            conditions=template.conditions,
+            populate=template.populate,
+        )
 
     @classmethod
     def of_child(
@@ -45,7 +71,7 @@ class PolicyWish:
     ) -> PolicyWish:
         """Return the entry for a child with these selectors."""
         priority = child.priority if child.priority is not None else _priority(child.action, local, remote)
-        return cls(connection, child.name, child.action, priority, local, remote, acquires)
+        return cls(connection, child.name, child.action, priority, local, remote, acquires, child.spd_entry)
 
     def serves(self, other: PolicyWish) -> bool:
         """Whether an SA for `other` may serve this entry: it is the same child's and selects as much."""
@@ -54,18 +80,27 @@ class PolicyWish:
             other.child,
             other.action,
         )
-        return same_child and _covers(self.local, other.local) and _covers(self.remote, other.remote)
+        same_entry = other.spd_entry in {"", self.spd_entry}
+        return (
+            same_child
+            and same_entry
+            and _covers(self.local, other.local)
+            and _covers(self.remote, other.remote)
+        )
 
     def entry(self, id_: PolicyId) -> SpdEntry:
         """Return the SPD entry with a number."""
         return SpdEntry(
             id=id_,
-            name=f"{self.connection}/{self.child}",
+            name=self.spd_entry or f"{self.connection}/{self.child}",
             priority=self.priority,
             action=self.action,
             local=self.local,
             remote=self.remote,
             acquires=self.acquires,
+            way=self.way,
+            conditions=self.conditions,
+            populate=self.populate,
         )
 
 
@@ -120,6 +155,11 @@ class PolicyTable:
                 del self._installed[wish]
             self._outbox.change(RemovePolicy(id_))
 
+    def configured_for_flow(self, connection: str, child: str, flow: Flow) -> PolicyWish | None:
+        """Return the entry of `policies` for a child that selects a packet, or None where none does."""
+        candidates = self._configured_by_child.get((connection, child), [])
+        return next((one for one in candidates if one.spd_entry and selects(one, flow)), None)
+
     def find(self, id_: PolicyId) -> PolicyWish | None:
         """Return the entry with a number."""
         return self._wishes.get(id_)
@@ -147,6 +187,26 @@ class PolicyTable:
             self._last_id = self._last_id % _LARGEST_ID + 1
             if self._last_id not in self._wishes:
                 return PolicyId(self._last_id)
+
+
+def selects(wish: PolicyWish, flow: Flow) -> bool:
+    """Whether an entry's selectors, its conditions aside, select a packet that leaves."""
+    local, remote = packet_selectors(flow)
+    return _covers(wish.local, (local,)) and _covers(wish.remote, (remote,))
+
+
+def packet_selectors(flow: Flow) -> tuple[TrafficSelector, TrafficSelector]:
+    """Return the selectors of both ends that stand for one packet which leaves."""
+    source_port, destination_port = flow.ports or (None, None)
+    return (
+        _of_packet(flow.source, flow.protocol, source_port),
+        _of_packet(flow.destination, flow.protocol, destination_port),
+    )
+
+
+def _of_packet(address: IpAddress, protocol: int, port: int | None) -> TrafficSelector:
+    first, last = (LAST_PORT, 0) if port is None else (port, port)
+    return TrafficSelector(address, address, protocol, first, last)
 
 
 def _priority(action: Action, local: tuple[TrafficSelector, ...], remote: tuple[TrafficSelector, ...]) -> int:

@@ -1,0 +1,120 @@
+"""SPD entries in so many words: what their packets ask for, and what SAs they get."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from ipaddress import ip_address, ip_network
+
+from exchanges.pair import Pair
+from exchanges.settings import child, left, secret, selectors
+from perilune.databases.conditions import Conditions, Masked, Populate
+from perilune.databases.sad import Direction
+from perilune.databases.spd import Action, PolicyId, SpdTemplate
+from perilune.dataplane.events import Flow
+from perilune.model.selector import TrafficSelector
+
+HTTP = TrafficSelector.of_network(ip_network("10.2.0.0/24"), 6, 80, 90)
+ENTRY = SpdTemplate(
+    name="web",
+    order=5,
+    action=Action.PROTECT,
+    local=selectors("10.1.0.0/24"),
+    remote=(HTTP,),
+    connection="left",
+    child="net",
+)
+
+
+def flow(destination: str, port: int, *, source: str = "10.1.0.7") -> Flow:
+    return Flow(ip_address(source), ip_address(destination), 6, (5000, port))
+
+
+def pair_with(*templates: SpdTemplate) -> Pair:
+    pair = Pair()
+    name = left().name
+    own = [replace(one, connection=name if one.child else "") for one in templates]
+    pair.left.load(left(children=(child(),)), secret(), pair.now, policies=own)  # type: ignore[arg-type] # passed on
+    pair.do(lambda now: None)
+    return pair
+
+
+def policy_id(pair: Pair, name: str) -> PolicyId:
+    return next(id_ for id_, entry in pair.left.data_plane.policies.items() if entry.name == name)
+
+
+def acquire(pair: Pair, name: str, packet: Flow) -> None:
+    id_ = policy_id(pair, name)
+    pair.do(lambda now: pair.left.endpoint.acquire(id_, packet, now, pair.left.path()))
+    pair.settle()
+
+
+def test_entries_of_the_configuration_are_installed_as_they_are() -> None:
+    expedited = Conditions(tos=Masked(0xB8, 0xFC))
+    bypass = SpdTemplate(
+        name="dns",
+        order=3,
+        action=Action.BYPASS,
+        local=selectors("10.1.0.0/16"),
+        remote=selectors("10.9.0.1/32"),
+        conditions=expedited,
+    )
+    pair = pair_with(bypass, ENTRY)
+    entries = sorted(pair.left.data_plane.policies.values(), key=lambda entry: entry.priority)
+    assert [(one.name, one.priority, one.acquires) for one in entries] == [
+        ("dns", 3, False),
+        ("web", 5, True),
+    ]
+    assert entries[0].conditions == expedited
+
+
+def test_an_sa_carries_what_its_entry_selects() -> None:
+    pair = pair_with(ENTRY)
+    acquire(pair, "web", flow("10.2.0.9", 80))
+    assert (pair.left.child.local, pair.left.child.remote) == (ENTRY.local, ENTRY.remote)
+    assert pair.left.child.policy == policy_id(pair, "web")
+    pair.check_agreement()
+
+
+# covers R4301-4.4.1.2-2
+def test_populated_selectors_are_the_packets() -> None:
+    pair = pair_with(replace(ENTRY, populate=Populate(remote_address=True, remote_port=True)))
+    acquire(pair, "web", flow("10.2.0.9", 80))
+    acquire(pair, "web", flow("10.2.0.9", 81))
+    acquire(pair, "web", flow("10.2.0.10", 80))
+    host, other = ip_address("10.2.0.9"), ip_address("10.2.0.10")
+    assert sorted(str(one.remote[0]) for one in pair.left.children) == sorted(
+        str(TrafficSelector(address, address, 6, port, port))
+        for address, port in ((host, 80), (host, 81), (other, 80))
+    )
+    for found in pair.left.children:
+        assert len(found.remote) == 1
+        assert found.local == tuple(replace(one, protocol=6) for one in ENTRY.local)
+        assert found.policy == policy_id(pair, "web")
+    assert {sa.policy for sa in pair.left.sas(Direction.OUTBOUND).values()} == {policy_id(pair, "web")}
+    pair.check_agreement()
+
+
+def test_each_of_two_entries_for_one_child_has_its_own_sa() -> None:
+    voice = replace(ENTRY, name="voice", order=4, conditions=Conditions(tos=Masked(0xB8, 0xFC)))
+    pair = pair_with(voice, ENTRY)
+    acquire(pair, "web", flow("10.2.0.9", 80))
+    acquire(pair, "voice", flow("10.2.0.9", 80))
+    assert {one.policy for one in pair.left.children} == {policy_id(pair, "web"), policy_id(pair, "voice")}
+    pair.check_agreement()
+
+
+def test_a_successor_serves_the_entry_of_its_predecessor() -> None:
+    pair = pair_with(replace(ENTRY, populate=Populate(remote_address=True)))
+    acquire(pair, "web", flow("10.2.0.9", 80))
+    before = pair.left.child
+    pair.do(lambda now: pair.left.endpoint.rekey_child(before.name.id, now))
+    pair.settle()
+    (after,) = [one for one in pair.left.children if one.name.id != before.name.id]
+    assert (after.policy, after.local, after.remote) == (before.policy, before.local, before.remote)
+
+
+def test_an_entry_that_goes_from_the_configuration_goes_from_the_data_plane() -> None:
+    pair = pair_with(ENTRY)
+    pair.left.load(left(children=(child(),)), secret(), pair.now)
+    pair.do(lambda now: None)
+    assert not pair.left.data_plane.policies
