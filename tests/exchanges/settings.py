@@ -7,6 +7,7 @@ from typing import Final
 
 from perilune.databases.pad import AddressRange, ChildPolicy, PadEntry, SharedSecret
 from perilune.ike.settings import EndpointSettings
+from perilune.model.algorithms import ENCRYPTION
 from perilune.model.iana import EncrId, IntegId, KeId, PrfId, ProtocolId, SnId, TransformType
 from perilune.model.identity import Identity
 from perilune.model.proposal import Proposal, Transform
@@ -27,10 +28,10 @@ def ike_proposal(
     prf: PrfId = PrfId.PRF_HMAC_SHA2_256,
 ) -> Proposal:
     transforms = [
-        Transform(TransformType.ENCR, encr, None if encr is EncrId.ENCR_CHACHA20_POLY1305 else bits),
+        Transform(TransformType.ENCR, encr, bits if ENCRYPTION[encr].sends_key_bits else None),
         Transform(TransformType.PRF, prf),
     ]
-    if encr is EncrId.ENCR_AES_CBC:
+    if not ENCRYPTION[encr].is_combined:
         transforms.append(Transform(TransformType.INTEG, IntegId.AUTH_HMAC_SHA2_256_128))
     transforms += [Transform(TransformType.KE, method) for method in methods or (KeId.CURVE25519,)]
     return Proposal(ProtocolId.IKE, tuple(transforms))
@@ -42,10 +43,8 @@ def esp_proposal(
     bits: int = 128,
     numbers: tuple[SnId, ...] = (SnId.SEQUENTIAL_32,),
 ) -> Proposal:
-    transforms = [
-        Transform(TransformType.ENCR, encr, None if encr is EncrId.ENCR_CHACHA20_POLY1305 else bits)
-    ]
-    if encr is EncrId.ENCR_AES_CBC:
+    transforms = [Transform(TransformType.ENCR, encr, bits if ENCRYPTION[encr].sends_key_bits else None)]
+    if not ENCRYPTION[encr].is_combined:
         transforms.append(Transform(TransformType.INTEG, IntegId.AUTH_HMAC_SHA2_256_128))
     transforms += [Transform(TransformType.KE, method) for method in methods]
     transforms += [Transform(TransformType.SN, number) for number in numbers]

@@ -9,26 +9,84 @@ from perilune.model.proposal import Transform
 
 
 def _keywords() -> dict[str, Transform]:
-    known: dict[str, Transform] = {"aes": Transform(TransformType.ENCR, EncrId.ENCR_AES_CBC, 128)}
-    for bits in (128, 192, 256):
-        known[f"aes{bits}"] = Transform(TransformType.ENCR, EncrId.ENCR_AES_CBC, bits)
-        # The ICV's length in octets, in bits, or not said, which is 16 octets (RFC 8221, section 5).
-        for suffix in ("gcm16", "gcm128", "gcm"):
-            known[f"aes{bits}{suffix}"] = Transform(TransformType.ENCR, EncrId.ENCR_AES_GCM_16, bits)
-    known["chacha20poly1305"] = Transform(TransformType.ENCR, EncrId.ENCR_CHACHA20_POLY1305)
-    for bits, (integrity, prf) in _SHA2.items():
-        known[f"sha{bits}"] = known[f"sha2_{bits}"] = Transform(TransformType.INTEG, integrity)
-        known[f"prfsha{bits}"] = Transform(TransformType.PRF, prf)
+    known: dict[str, Transform] = _encryption() | _integrity()
+    known |= {name: Transform(TransformType.PRF, prf) for name, prf in _PRFS.items()}
     known |= {name: Transform(TransformType.KE, method) for name, method in _KEY_EXCHANGES.items()}
     known["esn"] = Transform(TransformType.SN, SnId.PARTIALLY_TRANSMITTED_64)
     known["noesn"] = Transform(TransformType.SN, SnId.SEQUENTIAL_32)
     return known
 
 
-_SHA2 = {
-    256: (IntegId.AUTH_HMAC_SHA2_256_128, PrfId.PRF_HMAC_SHA2_256),
-    384: (IntegId.AUTH_HMAC_SHA2_384_192, PrfId.PRF_HMAC_SHA2_384),
-    512: (IntegId.AUTH_HMAC_SHA2_512_256, PrfId.PRF_HMAC_SHA2_512),
+def _encryption() -> dict[str, Transform]:
+    known = {"aes": Transform(TransformType.ENCR, EncrId.ENCR_AES_CBC, 128)}
+    for bits in (128, 192, 256):
+        for suffix, id_ in _OF_AES.items():
+            known[f"aes{bits}{suffix}"] = Transform(TransformType.ENCR, id_, bits)
+        known[f"camellia{bits}"] = Transform(TransformType.ENCR, EncrId.ENCR_CAMELLIA_CBC, bits)
+        known[f"blowfish{bits}"] = Transform(TransformType.ENCR, EncrId.ENCR_BLOWFISH, bits)
+    for bits in (40, 128, 160):
+        known[f"rc5_{bits}"] = Transform(TransformType.ENCR, EncrId.ENCR_RC5, bits)
+    known["cast128"] = Transform(TransformType.ENCR, EncrId.ENCR_CAST, 128)
+    return known | {name: Transform(TransformType.ENCR, id_) for name, id_ in _OF_ONE_LENGTH.items()}
+
+
+def _integrity() -> dict[str, Transform]:
+    return {name: Transform(TransformType.INTEG, id_) for name, id_ in _INTEGRITY.items()}
+
+
+_OF_AES = {
+    "": EncrId.ENCR_AES_CBC,
+    "ctr": EncrId.ENCR_AES_CTR,
+    # The ICV's length in octets, in bits, or not said, which is 16 octets (RFC 8221, section 5).
+    "ccm8": EncrId.ENCR_AES_CCM_8,
+    "ccm64": EncrId.ENCR_AES_CCM_8,
+    "ccm12": EncrId.ENCR_AES_CCM_12,
+    "ccm96": EncrId.ENCR_AES_CCM_12,
+    "ccm16": EncrId.ENCR_AES_CCM_16,
+    "ccm128": EncrId.ENCR_AES_CCM_16,
+    "ccm": EncrId.ENCR_AES_CCM_16,
+    "gcm8": EncrId.ENCR_AES_GCM_8,
+    "gcm64": EncrId.ENCR_AES_GCM_8,
+    "gcm12": EncrId.ENCR_AES_GCM_12,
+    "gcm96": EncrId.ENCR_AES_GCM_12,
+    "gcm16": EncrId.ENCR_AES_GCM_16,
+    "gcm128": EncrId.ENCR_AES_GCM_16,
+    "gcm": EncrId.ENCR_AES_GCM_16,
+    "gmac": EncrId.ENCR_NULL_AUTH_AES_GMAC,
+    "ccm8iiv": EncrId.ENCR_AES_CCM_8_IIV,
+    "gcm16iiv": EncrId.ENCR_AES_GCM_16_IIV,
+}
+_OF_ONE_LENGTH = {
+    "3des": EncrId.ENCR_3DES,
+    "3idea": EncrId.PRIVATE_3IDEA,
+    "chacha20poly1305": EncrId.ENCR_CHACHA20_POLY1305,
+    "chacha20poly1305iiv": EncrId.ENCR_CHACHA20_POLY1305_IIV,
+    "des": EncrId.ENCR_DES,
+    "idea": EncrId.ENCR_IDEA,
+    "null": EncrId.ENCR_NULL,
+}
+_INTEGRITY = {
+    "aescmac": IntegId.AUTH_AES_CMAC_96,
+    "aesxcbc": IntegId.AUTH_AES_XCBC_96,
+    "md5": IntegId.AUTH_HMAC_MD5_96,
+    "noauth": IntegId.NONE,
+    "ripemd160": IntegId.PRIVATE_HMAC_RIPEMD_160_96,
+    "sha": IntegId.AUTH_HMAC_SHA1_96,
+    "sha1": IntegId.AUTH_HMAC_SHA1_96,
+    "sha256": IntegId.AUTH_HMAC_SHA2_256_128,
+    "sha2_256": IntegId.AUTH_HMAC_SHA2_256_128,
+    "sha384": IntegId.AUTH_HMAC_SHA2_384_192,
+    "sha2_384": IntegId.AUTH_HMAC_SHA2_384_192,
+    "sha512": IntegId.AUTH_HMAC_SHA2_512_256,
+    "sha2_512": IntegId.AUTH_HMAC_SHA2_512_256,
+}
+_PRFS = {
+    "prfaescmac": PrfId.PRF_AES128_CMAC,
+    "prfaesxcbc": PrfId.PRF_AES128_XCBC,
+    "prfsha1": PrfId.PRF_HMAC_SHA1,
+    "prfsha256": PrfId.PRF_HMAC_SHA2_256,
+    "prfsha384": PrfId.PRF_HMAC_SHA2_384,
+    "prfsha512": PrfId.PRF_HMAC_SHA2_512,
 }
 _KEY_EXCHANGES = {
     "modp2048": KeId.MODP_2048,
@@ -45,21 +103,25 @@ _KEY_EXCHANGES = {
     "curve448": KeId.CURVE448,
 }
 
-PRF_OF_INTEGRITY = dict(_SHA2.values())
+PRF_OF_INTEGRITY = {
+    IntegId.AUTH_AES_CMAC_96: PrfId.PRF_AES128_CMAC,
+    IntegId.AUTH_AES_XCBC_96: PrfId.PRF_AES128_XCBC,
+    IntegId.AUTH_HMAC_SHA1_96: PrfId.PRF_HMAC_SHA1,
+    IntegId.AUTH_HMAC_SHA2_256_128: PrfId.PRF_HMAC_SHA2_256,
+    IntegId.AUTH_HMAC_SHA2_384_192: PrfId.PRF_HMAC_SHA2_384,
+    IntegId.AUTH_HMAC_SHA2_512_256: PrfId.PRF_HMAC_SHA2_512,
+}
 """The PRF that an IKE proposal without one gets from its integrity algorithms."""
 
 KEYWORDS = _keywords()
 """Every word that a proposal may be made of."""
 
-_BROKEN = re.compile(
-    r"null|des|md5(_128)?|prfmd5|modp(768|1024)|modp1024s160|ecp(192|224)|blowfish(128|192|256)?|cast128"
-)
+_BROKEN = re.compile(r"md5_128|prfmd5|modp(768|1024)|modp1024s160|ecp(192|224)")
 """What RFC 8221 and RFC 8247 say MUST NOT or SHOULD NOT be used, with others as weak."""
 
 _NOT_YET = re.compile(
-    r"3des|aes(128|192|256)?(ctr|ccm(8|12|16|64|96|128)?|gcm(8|12|64|96)|gmac)"
-    r"|camellia(128|192|256)?(ctr|ccm(8|12|16|64|96|128)?)?|chacha20poly1305compat|serpent(128|192|256)?"
-    r"|twofish(128|192|256)?|sha1?(_160)?|sha256_96|sha2_256_96|aesxcbc|aescmac|prfsha1|prfaesxcbc|prfaescmac"
+    r"camellia(128|192|256)?(ctr|ccm(8|12|16|64|96|128)?)|camellia|chacha20poly1305compat|serpent(128|192|256)?"
+    r"|twofish(128|192|256)?|sha1?_160|sha256_96|sha2_256_96"
     r"|camelliaxcbc|prfcamelliaxcbc|modp1536|modp2048s(224|256)|modpnone|modpnull|ntru(112|128|192|256)"
     r"|newhope128|ecp(224|256|384|512)bp|mlkem(512|768|1024)|kyber[1-5]|ke[1-7]_[a-z0-9_]+"
 )

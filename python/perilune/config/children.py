@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from perilune.config.insecure import check_insecure
 from perilune.config.reader import Reader
 from perilune.config.schema import child as keys
 from perilune.config.schema.section import Key, OptionalKey
 from perilune.databases.pad import ChildPolicy, ChildSelector, DynamicSelector
 from perilune.databases.sad import Lifetime, Limits
 from perilune.databases.spd import Action
+from perilune.model.proposal import Proposal
 from perilune.model.selector import ANY_PROTOCOL
 from perilune.model.time import ZERO, Duration
 
@@ -33,7 +35,8 @@ def read_child(reader: Reader) -> ChildPolicy:
     return ChildPolicy(
         name=reader.name,
         action=mode,
-        proposals=reader.get(keys.ESP_PROPOSALS_KEY) if mode is Action.PROTECT else (),
+        proposals=_proposals(reader) if mode is Action.PROTECT else (),
+        allow_insecure=reader.get(keys.ALLOW_INSECURE),
         local_ts=local_ts,
         remote_ts=remote_ts,
         lifetime=Lifetime(
@@ -49,6 +52,10 @@ def read_child(reader: Reader) -> ChildPolicy:
         replay_window_packets=reader.get(keys.REPLAY_WINDOW),
         priority=reader.get(keys.PRIORITY) or None,
     )
+
+
+def _proposals(reader: Reader) -> tuple[Proposal, ...]:
+    return check_insecure(reader, keys.ESP_PROPOSALS_KEY, allowed=keys.ALLOW_INSECURE)
 
 
 def _times(reader: Reader) -> tuple[Duration, Duration, Duration]:

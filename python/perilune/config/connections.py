@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from perilune.config.children import read_child
 from perilune.config.hosts import is_single
+from perilune.config.insecure import check_insecure
 from perilune.config.reader import Reader
 from perilune.config.schema import child as child_keys
 from perilune.config.schema import connection as keys
@@ -37,7 +38,7 @@ def read_connection(reader: Reader, daemon: DaemonSettings) -> PadEntry:
         remote_addrs=reader.get(keys.REMOTE_ADDRS),
         local_port=_local_port(reader, daemon),
         remote_port=reader.get(keys.REMOTE_PORT),
-        proposals=reader.get(keys.PROPOSALS),
+        proposals=check_insecure(reader, keys.PROPOSALS, allowed=keys.ALLOW_INSECURE),
         local_id=_identity(reader, keys.LOCAL, keys.LOCAL_ID),
         remote_id=_identity(reader, keys.REMOTE, keys.REMOTE_ID),
         encap=reader.get(keys.ENCAP),

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from perilune.config.algorithms import KEYWORDS, PRF_OF_INTEGRITY, refusal
 from perilune.config.values import Kind, nearest, quote, words
+from perilune.model.algorithms import ENCRYPTION, INTEGRITY
 from perilune.model.errors import ConfigError
-from perilune.model.iana import IntegId, ProtocolId, SnId, TransformType
-from perilune.model.proposal import AEADS, Proposal, Transform
+from perilune.model.iana import EncrId, IntegId, ProtocolId, SnId, TransformType
+from perilune.model.proposal import Proposal, Transform, insecure_algorithms
 
 DEFAULT_IKE = (
     "aes256gcm16-aes128gcm16-chacha20poly1305-prfsha384-prfsha256-prfsha512"
@@ -73,8 +74,11 @@ def _completed_ike(transforms: list[Transform], text: str) -> list[Transform]:
     integrity = _of(transforms, TransformType.INTEG)
     if not _of(transforms, TransformType.PRF):
         transforms = transforms + [
-            Transform(TransformType.PRF, PRF_OF_INTEGRITY[IntegId(one.id)]) for one in integrity
+            Transform(TransformType.PRF, PRF_OF_INTEGRITY[IntegId(one.id)])
+            for one in integrity
+            if one.id in PRF_OF_INTEGRITY
         ]
+    _check_use(transforms, text, ProtocolId.IKE)
     completed = _checked_encryption(transforms, text)
     if not _of(completed, TransformType.PRF):
         raise ConfigError(f"{quote(text)}: an IKE proposal needs a PRF, such as prfsha256")
@@ -85,8 +89,25 @@ def _completed_esp(transforms: list[Transform], text: str) -> list[Transform]:
     """Add `noesn` where nothing is said of sequence numbers, and drop what an AEAD has no use for."""
     if _of(transforms, TransformType.PRF):
         raise ConfigError(f"{quote(text)}: a PRF is for IKE")
+    _check_use(transforms, text, ProtocolId.ESP)
     completed = _checked_encryption(transforms, text)
     return completed if _of(completed, TransformType.SN) else [*completed, _NO_ESN]
+
+
+def _check_use(transforms: list[Transform], text: str, protocol: ProtocolId) -> None:
+    """Refuse what the protocol has no use for."""
+    in_ike = protocol is ProtocolId.IKE
+    encryption = [EncrId(one.id) for one in _of(transforms, TransformType.ENCR)]
+    integrity = [IntegId(one.id) for one in _of(transforms, TransformType.INTEG)]
+    foreign = [id_ for id_ in encryption if in_ike and not ENCRYPTION[id_].in_ike]
+    foreign_integrity = [id_ for id_ in integrity if in_ike and not INTEGRITY[id_].in_ike]
+    if foreign or foreign_integrity:
+        raise ConfigError(f"{quote(text)}: {(foreign + foreign_integrity)[0].name} is for ESP only")
+    if IntegId.NONE not in integrity:
+        return
+    alone = [id_ for id_ in encryption if in_ike or ENCRYPTION[id_].needs_integrity]
+    if alone:
+        raise ConfigError(f"{quote(text)}: {alone[0].name} needs an integrity algorithm, such as sha256")
 
 
 def _checked_encryption(transforms: list[Transform], text: str) -> list[Transform]:
@@ -94,7 +115,7 @@ def _checked_encryption(transforms: list[Transform], text: str) -> list[Transfor
     encryption = _of(transforms, TransformType.ENCR)
     if not encryption:
         raise ConfigError(f"{quote(text)}: a proposal needs encryption, such as aes256gcm16")
-    aeads = [one.id in AEADS for one in encryption]
+    aeads = [ENCRYPTION[EncrId(one.id)].is_combined for one in encryption]
     if any(aeads) and not all(aeads):
         raise ConfigError(
             f"{quote(text)}: combined-mode and other encryption cannot be in one proposal"
@@ -109,6 +130,11 @@ def _checked_encryption(transforms: list[Transform], text: str) -> list[Transfor
 
 def _of(transforms: list[Transform], type_: TransformType) -> list[Transform]:
     return [transform for transform in transforms if transform.type == type_]
+
+
+def insecure(proposals: tuple[Proposal, ...]) -> tuple[str, ...]:
+    """Return names of what in proposals needs `allow_insecure`."""
+    return tuple(dict.fromkeys(name for one in proposals for name in insecure_algorithms(one.transforms)))
 
 
 _DESCRIPTION = "list of proposals"

@@ -119,6 +119,13 @@ def derive_child_keys(  # noqa: PLR0913, PLR0917 - the quantities that section 2
 
 def initial_skeyseed(prf_id: PrfId, nonce_i: bytes, nonce_r: bytes, shared: Secret) -> Secret:
     """Return SKEYSEED of IKE_SA_INIT: prf(Ni | Nr, g^ir) (section 2.14)."""
+    ##= https://www.rfc-editor.org/rfc/rfc7296#section-2.14
+    ##% If the negotiated PRF is
+    ##% AES-XCBC-PRF-128 [AESXCBCPRF128] or AES-CMAC-PRF-128 [AESCMACPRF128],
+    ##% only the first 64 bits of Ni and the first 64 bits of Nr are used in
+    ##% calculating SKEYSEED
+    if prf_id in {PrfId.PRF_AES128_XCBC, PrfId.PRF_AES128_CMAC}:
+        nonce_i, nonce_r = nonce_i[:8], nonce_r[:8]
     return Secret(prf(prf_id, nonce_i + nonce_r, shared.reveal()))
 
 

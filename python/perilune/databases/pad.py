@@ -107,6 +107,9 @@ class ChildPolicy:
     proposals: tuple[Proposal, ...] = ()
     """ESP proposals in order of preference; at least one where the action is PROTECT."""
 
+    allow_insecure: bool = False
+    """Whether the proposals may have algorithms that are for old peers only."""
+
     local_ts: tuple[ChildSelector, ...] = (DynamicSelector(),)
     remote_ts: tuple[ChildSelector, ...] = (DynamicSelector(),)
     lifetime: Lifetime = field(default_factory=Lifetime)

@@ -90,7 +90,10 @@ class ChildSa:
             keys=agreement.inbound if inbound else agreement.outbound,
             local=agreement.local,
             remote=agreement.remote,
-            replay_window_packets=agreement.policy.replay_window_packets,
+            replay_window_packets=agreement.policy.replay_window_packets
+            if agreement.suite.has_integrity
+            else 0,
+            allow_insecure=agreement.policy.allow_insecure,
             lifetime=lifetime,
             peer_spi=agreement.spi_out if inbound else agreement.spi_in,
             ready_after=ready_after,

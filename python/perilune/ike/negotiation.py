@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from perilune.ike.refusal import Refusal
+from perilune.model.algorithms import ENCRYPTION
 from perilune.model.iana import EncrId, IntegId, KeId, NotifyType, PrfId, ProtocolId, SnId, TransformType
 from perilune.model.proposal import Encryption, EspSuite, IkeSuite, Proposal, Transform
 
-_CHACHA_KEY_BITS: Final = 256
 _NONE: Final = 0
 _OPTIONAL: Final[dict[int, frozenset[int]]] = {
     ProtocolId.IKE: frozenset({TransformType.INTEG}),
@@ -59,7 +59,7 @@ class Choice:
         transform = self._of(TransformType.ENCR)
         id_ = EncrId(transform.id if transform else 0)
         bits = transform.key_bits if transform else None
-        return Encryption(id_, bits or _CHACHA_KEY_BITS)
+        return Encryption(id_, max(ENCRYPTION[id_].key_bits) if bits is None else bits)
 
     def _integrity(self) -> IntegId:
         transform = self._of(TransformType.INTEG)

@@ -63,27 +63,59 @@ class TransformType(IntEnum):
 class EncrId(IntEnum):
     """Encryption algorithms, transform type 1."""
 
+    ENCR_DES = 2
+    ENCR_3DES = 3
+    ENCR_RC5 = 4
+    ENCR_IDEA = 5
+    ENCR_CAST = 6
+    ENCR_BLOWFISH = 7
     ENCR_NULL = 11
     ENCR_AES_CBC = 12
+    ENCR_AES_CTR = 13
+    ENCR_AES_CCM_8 = 14
+    ENCR_AES_CCM_12 = 15
+    ENCR_AES_CCM_16 = 16
+    ENCR_AES_GCM_8 = 18
+    ENCR_AES_GCM_12 = 19
     ENCR_AES_GCM_16 = 20
+    ENCR_NULL_AUTH_AES_GMAC = 21
+    ENCR_CAMELLIA_CBC = 23
     ENCR_CHACHA20_POLY1305 = 28
+    ENCR_AES_CCM_8_IIV = 29
+    ENCR_AES_GCM_16_IIV = 30
+    ENCR_CHACHA20_POLY1305_IIV = 31
+    PRIVATE_3IDEA = 0xFF08
+    """IDEA with three keys. No document says what ENCR_3IDEA, 8, is (RFC 7296, section 3.3.2); this number
+    is of those for private use."""
 
 
 class PrfId(IntEnum):
     """Pseudorandom functions, transform type 2."""
 
+    PRF_HMAC_SHA1 = 2
+    PRF_AES128_XCBC = 4
     PRF_HMAC_SHA2_256 = 5
     PRF_HMAC_SHA2_384 = 6
     PRF_HMAC_SHA2_512 = 7
+    PRF_AES128_CMAC = 8
 
 
 class IntegId(IntEnum):
     """Integrity algorithms, transform type 3."""
 
     NONE = 0
+    AUTH_HMAC_MD5_96 = 1
+    AUTH_HMAC_SHA1_96 = 2
+    AUTH_AES_XCBC_96 = 5
+    AUTH_AES_CMAC_96 = 8
+    AUTH_AES_128_GMAC = 9
+    AUTH_AES_192_GMAC = 10
+    AUTH_AES_256_GMAC = 11
     AUTH_HMAC_SHA2_256_128 = 12
     AUTH_HMAC_SHA2_384_192 = 13
     AUTH_HMAC_SHA2_512_256 = 14
+    PRIVATE_HMAC_RIPEMD_160_96 = 0xFF08
+    """HMAC-RIPEMD-160-96 (RFC 2857) has no number of IKEv2; this one is of those for private use."""
 
 
 class KeId(IntEnum):

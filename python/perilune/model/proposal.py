@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+from perilune.model.algorithms import ENCRYPTION, INTEGRITY
 from perilune.model.iana import EncrId, IntegId, KeId, PrfId, ProtocolId, SnId, TransformType
 
 
@@ -77,27 +79,24 @@ class Proposal:
         return f"{protocol}: " + ", ".join(map(str, self.transforms))
 
 
-AEADS = frozenset({EncrId.ENCR_AES_GCM_16, EncrId.ENCR_CHACHA20_POLY1305})
-"""Encryption algorithms that authenticate too, and so come with no integrity transform (RFC 5282)."""
-
-
 @dataclass(frozen=True, slots=True)
 class Encryption:
     """A chosen encryption algorithm with its key length."""
 
     id: EncrId
     key_bits: int
-    """Length of the key proper in bits, without a salt; 256 for ChaCha20-Poly1305, which sends none."""
+    """Length of the key proper in bits, without salt or nonce; also where the algorithm has only one
+    length and so sends none, as 256 for ChaCha20-Poly1305 and 0 for NULL."""
 
     @property
     def is_aead(self) -> bool:
         """Whether it authenticates too."""
-        return self.id in AEADS
+        return ENCRYPTION[self.id].is_combined
 
     @property
     def salt_octets(self) -> int:
-        """Octets of salt that are derived behind the key (RFC 4106, section 8.1; RFC 7634, section 2)."""
-        return 4 if self.is_aead else 0
+        """Octets of salt or nonce that are derived behind the key (RFC 4106, section 8.1)."""
+        return ENCRYPTION[self.id].salt_octets
 
     @property
     def keying_octets(self) -> int:
@@ -105,16 +104,40 @@ class Encryption:
         return self.key_bits // 8 + self.salt_octets
 
     def __str__(self) -> str:
-        return f"{self.id.name.removeprefix('ENCR_')}-{self.key_bits}"
+        name = _short(self.id)
+        return f"{name}-{self.key_bits}" if self.key_bits else name
 
 
-INTEG_KEY_OCTETS = {
-    IntegId.NONE: 0,
-    IntegId.AUTH_HMAC_SHA2_256_128: 32,
-    IntegId.AUTH_HMAC_SHA2_384_192: 48,
-    IntegId.AUTH_HMAC_SHA2_512_256: 64,
-}
-"""Key length of each integrity algorithm in octets (RFC 4868, section 2.1.1)."""
+INTEG_KEY_OCTETS = {id_: algorithm.key_octets for id_, algorithm in INTEGRITY.items()}
+"""Key length of each integrity algorithm in octets."""
+
+_PREFIXES = ("ENCR_", "AUTH_", "PRIVATE_")
+
+
+def _short(id_: EncrId | IntegId) -> str:
+    return next((id_.name.removeprefix(start) for start in _PREFIXES if id_.name.startswith(start)), id_.name)
+
+
+def insecure_algorithms(transforms: Iterable[Transform]) -> tuple[str, ...]:
+    """Return names of what among the transforms of a proposal is for old peers only, or protects nothing.
+
+    Such algorithms are used only where the configuration says `allow_insecure` (RFC 8221, sections 4 to 6).
+    """
+    names = [_insecurity(transform) for transform in transforms]
+    return tuple(dict.fromkeys(name for name in names if name))
+
+
+def _insecurity(transform: Transform) -> str | None:
+    match transform.type:
+        case TransformType.ENCR:
+            known = {int(id_): algorithm.is_insecure for id_, algorithm in ENCRYPTION.items()}
+        case TransformType.INTEG if transform.id == IntegId.NONE:
+            return "encryption without integrity"
+        case TransformType.INTEG:
+            known = {int(id_): algorithm.is_insecure for id_, algorithm in INTEGRITY.items()}
+        case _:
+            return None
+    return str(transform) if known.get(transform.id) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,17 +154,17 @@ class IkeSuite:
     def __str__(self) -> str:
         parts = [str(self.encryption)]
         if self.integrity is not IntegId.NONE:
-            parts.append(self.integrity.name.removeprefix("AUTH_"))
+            parts.append(_short(self.integrity))
         return "/".join([*parts, self.prf.name, self.key_exchange.name])
 
 
 @dataclass(frozen=True, slots=True)
 class EspSuite:
-    """The algorithms of an ESP SA."""
+    """The algorithms of an ESP SA; an AH SA has NULL for encryption."""
 
     encryption: Encryption
     integrity: IntegId
-    """NONE exactly where the encryption is an AEAD."""
+    """NONE where the encryption is an AEAD, and where the configuration allows ESP without integrity."""
 
     sequence_numbers: SnId
     key_exchange: KeId = KeId.NONE
@@ -150,7 +173,18 @@ class EspSuite:
     @property
     def uses_counter(self) -> bool:
         """Whether it breaks where a sequence number comes twice with a key: the IV is a counter."""
-        return self.encryption.is_aead
+        return self.encryption.salt_octets > 0 or not INTEGRITY[self.integrity].in_esp
+
+    @property
+    def has_integrity(self) -> bool:
+        """Whether a receiver can tell its peer's packets from forged ones."""
+        return self.encryption.is_aead or self.integrity is not IntegId.NONE
+
+    @property
+    def is_insecure(self) -> bool:
+        """Whether it needs `allow_insecure`: an algorithm is for old peers only, or integrity is missing."""
+        weak = ENCRYPTION[self.encryption.id].is_insecure or INTEGRITY[self.integrity].is_insecure
+        return weak or not self.has_integrity
 
     @property
     def keying_octets(self) -> int:
@@ -160,7 +194,7 @@ class EspSuite:
     def __str__(self) -> str:
         parts = [str(self.encryption)]
         if self.integrity is not IntegId.NONE:
-            parts.append(self.integrity.name.removeprefix("AUTH_"))
+            parts.append(_short(self.integrity))
         if self.sequence_numbers is SnId.PARTIALLY_TRANSMITTED_64:
             parts.append("ESN")
         if self.key_exchange is not KeId.NONE:

@@ -18,7 +18,7 @@ from perilune.crypto.ike_keys import IkeKeys
 from perilune.databases.sad import Direction, SadEntry
 from perilune.model.errors import ResourceError
 from perilune.model.iana import EncrId, IntegId, SnId
-from perilune.model.proposal import Encryption, IkeSuite
+from perilune.model.proposal import IkeSuite
 from perilune.model.secret import Secret
 from perilune.model.spi import IkeSpi, format_ike_spi, format_spi
 
@@ -27,15 +27,43 @@ ESP_TABLE = "esp_sa"
 
 _IKE_INTEGRITY = {
     IntegId.NONE: "NONE [RFC4306]",
+    IntegId.AUTH_HMAC_SHA1_96: "HMAC_SHA1_96 [RFC2404]",
     IntegId.AUTH_HMAC_SHA2_256_128: "HMAC_SHA2_256_128 [RFC4868]",
     IntegId.AUTH_HMAC_SHA2_384_192: "HMAC_SHA2_384_192 [RFC4868]",
     IntegId.AUTH_HMAC_SHA2_512_256: "HMAC_SHA2_512_256 [RFC4868]",
 }
+_IKE_ENCRYPTION = {
+    EncrId.ENCR_3DES: "3DES [RFC2451]",
+    EncrId.ENCR_AES_CBC: "AES-CBC-{} [RFC3602]",
+    EncrId.ENCR_AES_CCM_8: "AES-CCM-{} with 8 octet ICV [RFC5282]",
+    EncrId.ENCR_AES_CCM_12: "AES-CCM-{} with 12 octet ICV [RFC5282]",
+    EncrId.ENCR_AES_CCM_16: "AES-CCM-{} with 16 octet ICV [RFC5282]",
+    EncrId.ENCR_AES_CTR: "AES-CTR-{} [RFC5930]",
+    EncrId.ENCR_AES_GCM_12: "AES-GCM-{} with 12 octet ICV [RFC5282]",
+    EncrId.ENCR_AES_GCM_16: "AES-GCM-{} with 16 octet ICV [RFC5282]",
+}
+"""With a place for the length of the key in bits."""
+
 _ESP_INTEGRITY = {
     IntegId.NONE: "NULL",
+    IntegId.AUTH_HMAC_MD5_96: "HMAC-MD5-96 [RFC2403]",
+    IntegId.AUTH_HMAC_SHA1_96: "HMAC-SHA-1-96 [RFC2404]",
     IntegId.AUTH_HMAC_SHA2_256_128: "HMAC-SHA-256-128 [RFC4868]",
     IntegId.AUTH_HMAC_SHA2_384_192: "HMAC-SHA-384-192 [RFC4868]",
     IntegId.AUTH_HMAC_SHA2_512_256: "HMAC-SHA-512-256 [RFC4868]",
+    IntegId.PRIVATE_HMAC_RIPEMD_160_96: "MAC-RIPEMD-160-96 [RFC2857]",
+}
+_ESP_ENCRYPTION = {
+    EncrId.ENCR_3DES: "TripleDES-CBC [RFC2451]",
+    EncrId.ENCR_AES_CBC: "AES-CBC [RFC3602]",
+    EncrId.ENCR_AES_CTR: "AES-CTR [RFC3686]",
+    EncrId.ENCR_AES_GCM_8: "AES-GCM with 8 octet ICV [RFC4106]",
+    EncrId.ENCR_AES_GCM_12: "AES-GCM with 12 octet ICV [RFC4106]",
+    EncrId.ENCR_AES_GCM_16: "AES-GCM with 16 octet ICV [RFC4106]",
+    EncrId.ENCR_BLOWFISH: "BLOWFISH-CBC [RFC2451]",
+    EncrId.ENCR_CAST: "CAST5-CBC [RFC2144]",
+    EncrId.ENCR_DES: "DES-CBC [RFC2405]",
+    EncrId.ENCR_NULL: "NULL",
 }
 
 
@@ -83,11 +111,11 @@ class KeyLog:
 def ike_line(spi_i: IkeSpi, spi_r: IkeSpi, suite: IkeSuite, keys: IkeKeys) -> str:
     """Return a line of `ikev2_decryption_table`; what Wireshark cannot open becomes a comment."""
     spis = f"{format_ike_spi(spi_i)},{format_ike_spi(spi_r)}"
-    name = _ike_encryption(suite.encryption)
-    if name is None:
-        return f"# {spis}: Wireshark does not know {suite.encryption}\n"
-    encryption = f'{_hex(keys.sk_ei)},{_hex(keys.sk_er)},"{name}"'
-    integrity = f'{_hex(keys.sk_ai)},{_hex(keys.sk_ar)},"{_IKE_INTEGRITY[suite.integrity]}"'
+    cipher, mac = _IKE_ENCRYPTION.get(suite.encryption.id), _IKE_INTEGRITY.get(suite.integrity)
+    if cipher is None or mac is None:
+        return f"# {spis}: Wireshark does not know {suite}\n"
+    encryption = f'{_hex(keys.sk_ei)},{_hex(keys.sk_er)},"{cipher.format(suite.encryption.key_bits)}"'
+    integrity = f'{_hex(keys.sk_ai)},{_hex(keys.sk_ar)},"{mac}"'
     return f"{spis},{encryption},{integrity}\n"
 
 
@@ -96,37 +124,17 @@ def esp_line(entry: SadEntry) -> str:
     suite, path = entry.suite, entry.path
     ends = (path.remote.address, path.local.address)
     source, destination = ends if entry.direction is Direction.INBOUND else ends[::-1]
-    name = _esp_encryption(suite.encryption)
-    if name is None:
+    cipher, mac = _ESP_ENCRYPTION.get(suite.encryption.id), _ESP_INTEGRITY.get(suite.integrity)
+    if cipher is None or mac is None:
         flow = f"{source} to {destination} {format_spi(entry.spi)}"
-        return f"# {flow}: Wireshark does not know {suite.encryption}\n"
+        return f"# {flow}: Wireshark does not know {suite}\n"
     fields = [f"IPv{source.version}", str(source), str(destination), format_spi(entry.spi)]
-    fields += [name, f"0x{_hex(entry.keys.encryption)}", _ESP_INTEGRITY[suite.integrity]]
+    fields += [cipher, f"0x{_hex(entry.keys.encryption)}", mac]
     integrity = _hex(entry.keys.integrity)
     fields.append(f"0x{integrity}" if integrity else "")
     if suite.sequence_numbers is SnId.PARTIALLY_TRANSMITTED_64:
         fields.append("64-bit")
     return ",".join(f'"{field}"' for field in fields) + "\n"
-
-
-def _ike_encryption(encryption: Encryption) -> str | None:
-    match encryption.id:
-        case EncrId.ENCR_AES_CBC:
-            return f"AES-CBC-{encryption.key_bits} [RFC3602]"
-        case EncrId.ENCR_AES_GCM_16:
-            return f"AES-GCM-{encryption.key_bits} with 16 octet ICV [RFC5282]"
-        case _:
-            return None
-
-
-def _esp_encryption(encryption: Encryption) -> str | None:
-    match encryption.id:
-        case EncrId.ENCR_AES_CBC:
-            return "AES-CBC [RFC3602]"
-        case EncrId.ENCR_AES_GCM_16:
-            return "AES-GCM with 16 octet ICV [RFC4106]"
-        case _:
-            return None
 
 
 def _hex(key: Secret) -> str:

@@ -383,7 +383,7 @@ def test_mistake_in_a_connection(text: str, message: str) -> None:
         ("start_action = trapp", "did you mean 'trap'"),
         ("ipcomp = yes", "not supported here yet, except with 'no'"),
         ("updown = /bin/x", "not supported here yet"),
-        ("esp_proposals = aes256-md5", "'md5' is too weak"),
+        ("esp_proposals = aes256-modp1024", "'modp1024' is too weak"),
         ("mode = beet", "not supported here yet"),
         ("priority = -1", "no whole number"),
     ],
@@ -490,6 +490,41 @@ def test_warning(text: str, warnings: list[str]) -> None:
     found = load_text(text).warnings
     assert len(found) == len(warnings)
     assert all(expected in given for expected, given in zip(warnings, found, strict=True))
+
+
+INSECURE = f"""connections {{ gw {{ {PSK}
+    proposals = 3des-sha1-modp2048
+    allow_insecure = %s
+    children {{ net {{
+        esp_proposals = des-noauth, aes128-sha256
+        allow_insecure = %s
+    }} }}
+}} }}
+{SECRET}"""
+
+
+def test_insecure_algorithms_are_warned_of() -> None:
+    allowed = load_text(INSECURE % ("yes", "yes"))
+    (connection,) = allowed.connections
+    assert connection.children[0].allow_insecure
+    assert [warning.split(": ", 1)[1] for warning in allowed.warnings] == [
+        "connections.gw.proposals: ENCR_3DES: insecure, for old peers only (RFC 8221)",
+        "connections.gw.children.net.esp_proposals: ENCR_DES, encryption without integrity:"
+        " insecure, for old peers only (RFC 8221)",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("allowed", "refused"),
+    [
+        (("yes", "no"), "net.esp_proposals: ENCR_DES, encryption without integrity: insecure"),
+        (("no", "yes"), "gw.proposals: ENCR_3DES: insecure"),
+    ],
+)
+def test_insecure_algorithms_need_the_key_of_their_section(allowed: tuple[str, str], refused: str) -> None:
+    (mistake,) = mistakes(INSECURE % allowed)
+    assert refused in mistake
+    assert "'allow_insecure = yes'" in mistake
 
 
 def test_equal_files_give_equal_settings() -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from perilune.config.algorithms import KEYWORDS
-from perilune.config.proposals import ESP_PROPOSALS, IKE_PROPOSALS
+from perilune.config.proposals import ESP_PROPOSALS, IKE_PROPOSALS, insecure
+from perilune.model.algorithms import ENCRYPTION, INTEGRITY
 from perilune.model.errors import ConfigError
 from perilune.model.iana import EncrId, IntegId, KeId, PrfId, ProtocolId, SnId, TransformType
 from perilune.model.proposal import Proposal, Transform
@@ -95,6 +96,52 @@ def test_other_spellings(one: str, other: str) -> None:
     assert KEYWORDS[one] == KEYWORDS[other]
 
 
+@pytest.mark.parametrize(
+    ("text", "encryption", "integrity"),
+    [
+        ("aes192ctr-sha1", Transform(ENCR, EncrId.ENCR_AES_CTR, 192), IntegId.AUTH_HMAC_SHA1_96),
+        ("camellia256-aesxcbc", Transform(ENCR, EncrId.ENCR_CAMELLIA_CBC, 256), IntegId.AUTH_AES_XCBC_96),
+        ("null-aescmac", Transform(ENCR, EncrId.ENCR_NULL), IntegId.AUTH_AES_CMAC_96),
+        ("3des-md5", Transform(ENCR, EncrId.ENCR_3DES), IntegId.AUTH_HMAC_MD5_96),
+        ("cast128-noauth", Transform(ENCR, EncrId.ENCR_CAST, 128), IntegId.NONE),
+    ],
+)
+def test_esp_of_encryption_and_integrity(text: str, encryption: Transform, integrity: IntegId) -> None:
+    assert esp(text) == [(encryption, Transform(INTEG, integrity), NO_ESN)]
+
+
+@pytest.mark.parametrize(
+    ("text", "id_"),
+    [
+        ("aes128ccm8", EncrId.ENCR_AES_CCM_8),
+        ("aes128ccm96", EncrId.ENCR_AES_CCM_12),
+        ("aes128ccm", EncrId.ENCR_AES_CCM_16),
+        ("aes128gcm8", EncrId.ENCR_AES_GCM_8),
+        ("aes128gcm12", EncrId.ENCR_AES_GCM_12),
+        ("aes128gmac", EncrId.ENCR_NULL_AUTH_AES_GMAC),
+        ("aes128ccm8iiv", EncrId.ENCR_AES_CCM_8_IIV),
+        ("aes128gcm16iiv", EncrId.ENCR_AES_GCM_16_IIV),
+    ],
+)
+def test_combined_modes_of_aes(text: str, id_: EncrId) -> None:
+    assert esp(text) == [(Transform(ENCR, id_, 128), NO_ESN)]
+
+
+def test_every_algorithm_has_a_word() -> None:
+    named = {(one.type, one.id) for one in KEYWORDS.values()}
+    ah_only = {id_ for id_, known in INTEGRITY.items() if not known.in_esp}
+    assert {id_ for type_, id_ in named if type_ == ENCR} == set(ENCRYPTION)
+    assert {id_ for type_, id_ in named if type_ == INTEG} == set(INTEGRITY) - ah_only
+    assert {id_ for type_, id_ in named if type_ == PRF} == set(PrfId)
+
+
+def test_what_is_insecure_is_named() -> None:
+    read = ESP_PROPOSALS.read("aes128-3des-sha1-md5, des-noauth, null-sha256, aes128gcm8")
+    assert insecure(read) == ("ENCR_3DES", "AUTH_HMAC_MD5_96", "ENCR_DES", "encryption without integrity")
+    for kind in (IKE_PROPOSALS, ESP_PROPOSALS):
+        assert insecure(kind.read("default")) == ()
+
+
 def test_default_is_two_proposals_for_each_protocol() -> None:
     for kind in (IKE_PROPOSALS, ESP_PROPOSALS):
         aead, other = kind.read("default")
@@ -117,7 +164,12 @@ def test_default_is_two_proposals_for_each_protocol() -> None:
         ("aes256-aes128gcm16-sha256-x25519", r"section 3\.3"),
         ("aes256-sha256-x25519-esn", "for ESP"),
         ("aes256-sha256-x25519-", "''"),
-        ("aes256-sha1-modp1536", "'sha1' is known to swanctl.conf and not supported"),
+        ("aes256-sha1-modp1536", "'modp1536' is known to swanctl.conf and not supported"),
+        ("aes256gcm8-prfsha256-x25519", "ENCR_AES_GCM_8 is for ESP only"),
+        ("aes256gcm16iiv-prfsha256-x25519", "ENCR_AES_GCM_16_IIV is for ESP only"),
+        ("null-sha256-x25519", "ENCR_NULL is for ESP only"),
+        ("aes128-md5-prfsha256-x25519", "AUTH_HMAC_MD5_96 is for ESP only"),
+        ("aes128-noauth-prfsha256-x25519", "ENCR_AES_CBC needs an integrity algorithm"),
         ("aes256-sha256-modp1024", "'modp1024' is too weak"),
         ("aes256-sha256-x25519-ke1_mlkem768", "'ke1_mlkem768' is known"),
     ],
@@ -132,7 +184,9 @@ def test_ike_proposal_that_cannot_be(text: str, message: str) -> None:
     [
         ("aes256", "integrity algorithm"),
         ("x25519", "needs encryption"),
-        ("null-sha256", "too weak"),
+        ("null", "integrity algorithm"),
+        ("null-noauth", "ENCR_NULL needs an integrity algorithm"),
+        ("aes128ctr-noauth", "ENCR_AES_CTR needs an integrity algorithm"),
         ("aes256gcm16-prfsha256", "a PRF is for IKE"),
         ("aes256gcm16-aes256-sha256", r"section 3\.3"),
     ],

@@ -43,6 +43,22 @@ def _joined(keys: IkeKeys) -> bytes:
     return b"".join(getattr(keys, name).reveal() for name in names)
 
 
+##= https://www.rfc-editor.org/rfc/rfc7296#section-2.14
+##= type=test
+##% only the first 64 bits of Ni and the first 64 bits of Nr are used in
+##% calculating SKEYSEED, but all the bits are used for input to the prf+
+##% function.
+@pytest.mark.parametrize("prf_id", [PrfId.PRF_AES128_CMAC, PrfId.PRF_AES128_XCBC])
+def test_prfs_of_aes_use_the_start_of_the_nonces_for_skeyseed(prf_id: PrfId) -> None:
+    shared_secret, nonce_i, nonce_r = Secret(b"g" * 32), bytes(range(32)), bytes(range(100, 132))
+    skeyseed = prf(prf_id, nonce_i[:8] + nonce_r[:8], shared_secret.reveal())
+    assert initial_skeyseed(prf_id, nonce_i, nonce_r, shared_secret).reveal() == skeyseed
+    suite = IkeSuite(GCM, prf_id, IntegId.NONE, KeId.CURVE25519)
+    keys = derive_ike_keys(suite, nonce_i, nonce_r, shared_secret, IkeSpi(1), IkeSpi(2))
+    seed = nonce_i + nonce_r + (1).to_bytes(8) + (2).to_bytes(8)
+    assert _joined(keys) == prf_plus(prf_id, skeyseed, seed, 3 * 16 + 2 * 36)
+
+
 def _check_nist(prf_id: PrfId, test: Json) -> None:
     octets = {name: bytes.fromhex(value) for name, value in test.items() if isinstance(value, str)}
     spi_i, spi_r = (IkeSpi(int.from_bytes(octets[name])) for name in ("SPIi", "SPIr"))

@@ -34,6 +34,23 @@ def test_rfc_4868_whole(vector: Json) -> None:
     _check(vector)
 
 
+@pytest.mark.parametrize(
+    ("prf_id", "vector"),
+    [
+        (prf_id, vector)
+        for prf_id, name in (
+            (PrfId.PRF_AES128_CMAC, "aes_cmac"),
+            (PrfId.PRF_AES128_XCBC, "aes_xcbc"),
+            (PrfId.PRF_HMAC_SHA1, "hmac_sha1"),
+        )
+        for vector in printed("transforms.json")["prf"][name]["vectors"]
+    ],
+)
+def test_prfs_with_keys_of_any_length(prf_id: PrfId, vector: Json) -> None:
+    key, data = bytes.fromhex(vector["key"]), bytes.fromhex(vector["data"])
+    assert prf(prf_id, key, data).hex() == vector["output"]
+
+
 @pytest.mark.parametrize("prf_id", PrfId)
 def test_preferred_key_is_as_long_as_the_output(prf_id: PrfId) -> None:
     assert len(prf(prf_id, b"key", b"data")) == PRF_KEY_OCTETS[prf_id]

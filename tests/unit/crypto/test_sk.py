@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import CBC
 
 from perilune.crypto.sk import SkCipher
+from perilune.model.algorithms import ENCRYPTION, INTEGRITY
 from perilune.model.errors import LocalError, PeerError
 from perilune.model.iana import EncrId, IntegId, NotifyType
 from perilune.model.proposal import INTEG_KEY_OCTETS, Encryption
@@ -17,14 +18,11 @@ from support.vectors import Json, printed, shared_rfc, wycheproof
 
 CHACHA = Encryption(EncrId.ENCR_CHACHA20_POLY1305, 256)
 ALGORITHMS = [
-    *((Encryption(EncrId.ENCR_AES_GCM_16, bits), IntegId.NONE) for bits in (128, 192, 256)),
-    (CHACHA, IntegId.NONE),
-    *(
-        (Encryption(EncrId.ENCR_AES_CBC, bits), integrity)
-        for bits in (128, 192, 256)
-        for integrity in IntegId
-        if integrity is not IntegId.NONE
-    ),
+    (encryption, integrity)
+    for id_, known in ENCRYPTION.items()
+    for encryption in (Encryption(id_, bits) for bits in sorted(known.key_bits))
+    for integrity in INTEGRITY
+    if known.in_ike and INTEGRITY[integrity].in_ike and encryption.is_aead == (integrity is IntegId.NONE)
 ]
 AAD = bytes(range(32))
 
@@ -163,6 +161,23 @@ def test_wycheproof(id_: EncrId, test: Json) -> None:
     _check_aead(Encryption(id_, test["keySize"]), vector)
 
 
+@pytest.mark.parametrize(
+    "vector", printed("transforms.json")["aes_ccm"]["vectors"], ids=lambda vector: vector["tag"]
+)
+def test_ccm_of_wycheproof(vector: Json) -> None:
+    octets = {name: bytes.fromhex(value) for name, value in vector.items() if isinstance(value, str)}
+    key, salt, iv = octets["key"], octets["nonce"][:3], octets["nonce"][3:]
+    encryption = Encryption(EncrId.ENCR_AES_CCM_16, len(key) * 8)
+    cipher = SkCipher(encryption, IntegId.NONE, Secret(key + salt), Secret(b""))
+    text, content = octets["text"], iv + octets["encrypted"] + octets["tag"]
+    if not vector["valid"] or not text:
+        assert _refused(cipher, octets["aad"], content) is None
+    elif text[-1] >= len(text):
+        assert _refused(cipher, octets["aad"], content) is NotifyType.INVALID_SYNTAX
+    else:
+        assert cipher.open(octets["aad"], content) == text[: -1 - text[-1]]
+
+
 @pytest.mark.parametrize(("encryption", "integrity"), ALGORITHMS)
 @pytest.mark.parametrize("difference", [-1, 1])
 def test_wrong_initialization_vector(encryption: Encryption, integrity: IntegId, difference: int) -> None:
@@ -181,6 +196,11 @@ def test_wrong_initialization_vector(encryption: Encryption, integrity: IntegId,
         (Encryption(EncrId.ENCR_AES_CBC, 128), IntegId.NONE, 16, 0),
         (Encryption(EncrId.ENCR_AES_CBC, 128), IntegId.AUTH_HMAC_SHA2_256_128, 16, 16),
         (Encryption(EncrId.ENCR_AES_GCM_16, 64), IntegId.NONE, 12, 0),
+        (Encryption(EncrId.ENCR_AES_GCM_8, 128), IntegId.NONE, 20, 0),
+        (Encryption(EncrId.ENCR_AES_GCM_16_IIV, 128), IntegId.NONE, 20, 0),
+        (Encryption(EncrId.ENCR_DES, 64), IntegId.AUTH_HMAC_SHA1_96, 8, 20),
+        (Encryption(EncrId.ENCR_AES_CBC, 128), IntegId.AUTH_HMAC_MD5_96, 16, 16),
+        (Encryption(EncrId.ENCR_AES_CBC, 128), IntegId.AUTH_AES_128_GMAC, 16, 20),
     ],
 )
 def test_what_does_not_go_together(

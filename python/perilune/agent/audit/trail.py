@@ -24,7 +24,6 @@ from perilune.ike.events import (
 )
 from perilune.ike.names import IkeName
 from perilune.model.address import Path
-from perilune.model.iana import IntegId
 from perilune.model.selector import TrafficSelector
 from perilune.model.spi import Spi, format_ike_spi, format_spi
 
@@ -119,8 +118,8 @@ def packet_fields(event: Audit) -> dict[str, Value]:
 
 
 def is_insecure(entry: SadEntry) -> bool:
-    """Whether nothing shows that the SA's packets are the peer's (RFC 4301, section 4.2)."""
-    return entry.suite.integrity is IntegId.NONE and not entry.suite.encryption.is_aead
+    """Whether an algorithm is for old peers only, or nothing shows that packets are the peer's (RFC 4301)."""
+    return entry.suite.is_insecure
 
 
 def _details(event: _AuditedEvent) -> dict[str, Value]:

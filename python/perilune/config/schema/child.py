@@ -56,6 +56,13 @@ ESP_PROPOSALS_KEY: Key[tuple[Proposal, ...]] = Key(
     "default",
     "Algorithms of the child, best first; see *Proposals*. A key exchange in them is for rekeying.",
 )
+ALLOW_INSECURE: Key[bool] = Key(
+    "allow_insecure",
+    YES_NO,
+    "no",
+    "Whether `esp_proposals` may have algorithms that are for old peers only; see *Proposals*. The log warns"
+    " of them.",
+)
 LOCAL_TS: Key[tuple[ChildSelector, ...]] = Key(
     "local_ts", SELECTORS, "dynamic", "Traffic of our side; see *Traffic selectors*."
 )
@@ -137,6 +144,7 @@ CHILD = SectionSchema(
     keys=(
         MODE,
         ESP_PROPOSALS_KEY,
+        ALLOW_INSECURE,
         LOCAL_TS,
         REMOTE_TS,
         REKEY_TIME,

@@ -63,6 +63,13 @@ REMOTE_PORT: Key[int] = Key("remote_port", PORT, "500", "The peer's UDP port.")
 PROPOSALS: Key[tuple[Proposal, ...]] = Key(
     "proposals", IKE_PROPOSALS, "default", "Algorithms of the IKE SA, best first; see *Proposals*."
 )
+ALLOW_INSECURE: Key[bool] = Key(
+    "allow_insecure",
+    YES_NO,
+    "no",
+    "Whether `proposals` may have algorithms that are for old peers only; see *Proposals*. The log warns of"
+    " them.",
+)
 ENCAP: Key[bool] = Key(
     "encap", YES_NO, "no", "Pretend a NAT, so that ESP travels in UDP even where there is none."
 )
@@ -148,6 +155,7 @@ CONNECTION = SectionSchema(
         LOCAL_PORT,
         REMOTE_PORT,
         PROPOSALS,
+        ALLOW_INSECURE,
         ENCAP,
         FRAGMENTATION,
         DPD_DELAY,

@@ -24,22 +24,23 @@ type Rc5<KeyOctets> = RC5<u32, U16, KeyOctets>;
 pub(super) fn new(cipher: Cbc, key: &[u8]) -> Result<Box<dyn PacketCipher>, EngineError> {
     match cipher {
         Cbc::Aes(_) => Ok(Box::new(AesCbc::new(key)?)),
-        Cbc::Blowfish(_) => boxed::<Blowfish>(key),
-        Cbc::Camellia(AesKeyBits::Bits128) => boxed::<Camellia128>(key),
-        Cbc::Camellia(AesKeyBits::Bits192) => boxed::<Camellia192>(key),
-        Cbc::Camellia(AesKeyBits::Bits256) => boxed::<Camellia256>(key),
-        Cbc::Cast128(_) => boxed::<Cast5>(key),
-        Cbc::Des => strong_des(key).and_then(boxed::<Des>),
-        Cbc::Idea => boxed::<Idea>(key),
-        Cbc::Rc5(Rc5KeyBits::Bits40) => boxed::<Rc5<U5>>(key),
-        Cbc::Rc5(Rc5KeyBits::Bits128) => boxed::<Rc5<U16>>(key),
-        Cbc::Rc5(Rc5KeyBits::Bits160) => boxed::<Rc5<U20>>(key),
-        Cbc::TripleDes => strong_triple_des(key).and_then(boxed::<TdesEde3>),
-        Cbc::TripleIdea => boxed::<TripleIdea>(key),
+        Cbc::Blowfish(_) => chained::<Blowfish>(key),
+        Cbc::Camellia(AesKeyBits::Bits128) => chained::<Camellia128>(key),
+        Cbc::Camellia(AesKeyBits::Bits192) => chained::<Camellia192>(key),
+        Cbc::Camellia(AesKeyBits::Bits256) => chained::<Camellia256>(key),
+        Cbc::Cast128(_) => chained::<Cast5>(key),
+        Cbc::Des => strong_des(key).and_then(chained::<Des>),
+        Cbc::Idea => chained::<Idea>(key),
+        Cbc::Rc5(Rc5KeyBits::Bits40) => chained::<Rc5<U5>>(key),
+        Cbc::Rc5(Rc5KeyBits::Bits128) => chained::<Rc5<U16>>(key),
+        Cbc::Rc5(Rc5KeyBits::Bits160) => chained::<Rc5<U20>>(key),
+        Cbc::TripleDes => strong_triple_des(key).and_then(chained::<TdesEde3>),
+        Cbc::TripleIdea => chained::<TripleIdea>(key),
     }
 }
 
-fn boxed<C>(key: &[u8]) -> Result<Box<dyn PacketCipher>, EngineError>
+/// Prepare a key of a cipher, whatever it is.
+pub(super) fn chained<C>(key: &[u8]) -> Result<Box<dyn PacketCipher>, EngineError>
 where
     C: BlockCipherEncrypt + BlockCipherDecrypt + KeyInit + Send + Sync + 'static,
 {

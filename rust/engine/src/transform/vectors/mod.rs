@@ -1,5 +1,7 @@
 //! The transforms against published packets and vectors.
 
+mod families;
+
 use std::path::PathBuf;
 
 use serde_json::Value;
