@@ -114,7 +114,14 @@ PRF_OF_INTEGRITY = {
 """The PRF that an IKE proposal without one gets from its integrity algorithms."""
 
 KEYWORDS = _keywords()
-"""Every word that a proposal may be made of."""
+"""Every word that a proposal for IKE or ESP may be made of."""
+
+AH_KEYWORDS = {
+    "aes128gmac": Transform(TransformType.INTEG, IntegId.AUTH_AES_128_GMAC),
+    "aes192gmac": Transform(TransformType.INTEG, IntegId.AUTH_AES_192_GMAC),
+    "aes256gmac": Transform(TransformType.INTEG, IntegId.AUTH_AES_256_GMAC),
+}
+"""Words that mean something else for AH, where a GMAC is an integrity algorithm (RFC 4543, section 5.3)."""
 
 _BROKEN = re.compile(r"md5_128|prfmd5|modp(768|1024)|modp1024s160|ecp(192|224)")
 """What RFC 8221 and RFC 8247 say MUST NOT or SHOULD NOT be used, with others as weak."""

@@ -230,7 +230,21 @@ def _check(reader: Reader, sa: ManualSa, daemon: DaemonSettings) -> None:
         reader.error("this says how an inbound SA is found, and there is none", keys.LOOKUP)
     if not {one.version for one in sa.local} & {one.version for one in sa.remote}:
         reader.error("local_ts and remote_ts have no address family in common", keys.REMOTE_TS)
+    _check_insecure(reader, sa)
     _check_sequence(reader, sa, daemon)
+
+
+def _check_insecure(reader: Reader, sa: ManualSa) -> None:
+    if not sa.suite.has_integrity and sa.replay_window_packets:
+        reader.error(
+            "without integrity there is no replay protection (RFC 4303, section 3.4.3)", keys.REPLAY_WINDOW
+        )
+    if sa.suite.is_insecure and sa.allow_insecure:
+        reader.warn(f"{sa.suite}: insecure, for old peers only (RFC 8221)", keys.PROPOSAL)
+    elif sa.suite.is_insecure:
+        reader.error(
+            f"{sa.suite}: insecure, and taken only with 'allow_insecure = yes' here (RFC 8221)", keys.PROPOSAL
+        )
 
 
 def _check_sequence(reader: Reader, sa: ManualSa, daemon: DaemonSettings) -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 
-from perilune.config.algorithms import KEYWORDS
+from perilune.config.algorithms import AH_KEYWORDS, KEYWORDS
 from perilune.config.proposals import read_proposals
 from perilune.config.values import Kind, nearest, quote
 from perilune.databases.processing import SecurityProtocol
 from perilune.model.errors import ConfigError
 from perilune.model.iana import EncrId, IntegId, ProtocolId, SnId, TransformType
-from perilune.model.proposal import Encryption, EspSuite, Transform
+from perilune.model.proposal import Encryption, EspSuite, Transform, chosen_encryption
 
 _WORDS = re.compile(r"[a-z0-9_]+(-[a-z0-9_]+)*")
 
@@ -43,9 +43,9 @@ def read_suite(text: str, protocol: SecurityProtocol) -> EspSuite:
         )
     if TransformType.KE in chosen:
         raise ConfigError(f"{quote(text)}: no keys are exchanged for an SA with manual keys")
-    integrity = chosen.get(TransformType.INTEG)
+    encryption, integrity = chosen.get(TransformType.ENCR), chosen.get(TransformType.INTEG)
     return EspSuite(
-        encryption=_encryption(chosen.get(TransformType.ENCR)),
+        encryption=chosen_encryption(encryption) if encryption else _NO_ENCRYPTION,
         integrity=IntegId(integrity.id) if integrity else IntegId.NONE,
         sequence_numbers=SnId(chosen[TransformType.SN].id),
     )
@@ -63,7 +63,7 @@ def _of_ah(text: str) -> tuple[Transform, ...]:
     kinds = {one.type for one in transforms}
     if not kinds <= {TransformType.INTEG, TransformType.SN, TransformType.KE}:
         raise ConfigError(f"{quote(text)}: AH has an integrity algorithm and nothing else")
-    if TransformType.INTEG not in kinds:
+    if TransformType.INTEG not in kinds or any(one == KEYWORDS["noauth"] for one in transforms):
         raise ConfigError(f"{quote(text)}: AH needs an integrity algorithm, such as sha256")
     if TransformType.SN not in kinds:
         transforms.append(Transform(TransformType.SN, SnId.SEQUENTIAL_32))
@@ -71,6 +71,8 @@ def _of_ah(text: str) -> tuple[Transform, ...]:
 
 
 def _of_word(word: str) -> Transform:
+    if word in AH_KEYWORDS:
+        return AH_KEYWORDS[word]
     if word not in KEYWORDS:
         raise ConfigError(
             f"{quote(word)} is no algorithm that is known here", nearest=nearest(word, KEYWORDS)
@@ -79,10 +81,3 @@ def _of_word(word: str) -> Transform:
 
 
 _NO_ENCRYPTION = Encryption(EncrId.ENCR_NULL, 0)
-_CHACHA_KEY_BITS = 256
-
-
-def _encryption(transform: Transform | None) -> Encryption:
-    if transform is None:
-        return _NO_ENCRYPTION
-    return Encryption(EncrId(transform.id), transform.key_bits or _CHACHA_KEY_BITS)

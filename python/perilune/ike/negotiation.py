@@ -7,9 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from perilune.ike.refusal import Refusal
-from perilune.model.algorithms import ENCRYPTION
-from perilune.model.iana import EncrId, IntegId, KeId, NotifyType, PrfId, ProtocolId, SnId, TransformType
-from perilune.model.proposal import Encryption, EspSuite, IkeSuite, Proposal, Transform
+from perilune.model.iana import IntegId, KeId, NotifyType, PrfId, ProtocolId, SnId, TransformType
+from perilune.model.proposal import Encryption, EspSuite, IkeSuite, Proposal, Transform, chosen_encryption
 
 _NONE: Final = 0
 _OPTIONAL: Final[dict[int, frozenset[int]]] = {
@@ -56,10 +55,7 @@ class Choice:
         )
 
     def _encryption(self) -> Encryption:
-        transform = self._of(TransformType.ENCR)
-        id_ = EncrId(transform.id if transform else 0)
-        bits = transform.key_bits if transform else None
-        return Encryption(id_, max(ENCRYPTION[id_].key_bits) if bits is None else bits)
+        return chosen_encryption(self._of(TransformType.ENCR) or Transform(TransformType.ENCR, 0))
 
     def _integrity(self) -> IntegId:
         transform = self._of(TransformType.INTEG)

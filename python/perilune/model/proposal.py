@@ -108,6 +108,13 @@ class Encryption:
         return f"{name}-{self.key_bits}" if self.key_bits else name
 
 
+def chosen_encryption(transform: Transform) -> Encryption:
+    """Return what a chosen transform of type ENCR means; one length of key need not be said."""
+    id_ = EncrId(transform.id)
+    bits = transform.key_bits
+    return Encryption(id_, max(ENCRYPTION[id_].key_bits) if bits is None else bits)
+
+
 INTEG_KEY_OCTETS = {id_: algorithm.key_octets for id_, algorithm in INTEGRITY.items()}
 """Key length of each integrity algorithm in octets."""
 

@@ -219,6 +219,9 @@ impl<T> SadEntry<T> {
 
 impl SadEntry<InboundSa> {
     pub(crate) fn new(config: &SaConfig, now: Instant) -> Result<Self, EngineError> {
+        if config.replay_window > 0 && !config.suite.has_integrity() {
+            return Err(EngineError::ReplayWithoutIntegrity);
+        }
         let sa = InboundSa {
             common: Arc::new(SaCommon::new(config, now)?),
             lookup: config.lookup,

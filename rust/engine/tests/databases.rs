@@ -148,6 +148,24 @@ fn what_cannot_be_is_refused() {
         })),
         EngineError::Key
     );
+    let insecure = |allow_insecure, replay_window| {
+        let suite = Suite::EncryptionOnly(Cbc::Aes(AesKeyBits::Bits128));
+        add(SaConfig {
+            suite,
+            keys: keys(suite, 1),
+            allow_insecure,
+            replay_window,
+            ..way_back(0x3000)
+        })
+    };
+    assert_eq!(
+        refused(insecure(false, 0)),
+        EngineError::Insecure("encryption without integrity")
+    );
+    assert_eq!(
+        refused(insecure(true, 64)),
+        EngineError::ReplayWithoutIntegrity
+    );
     assert_eq!(
         refused(add(SaConfig {
             replay_window: 31,

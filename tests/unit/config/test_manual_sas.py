@@ -265,3 +265,32 @@ def test_long_sequence_numbers_want_a_window() -> None:
     )
     assert sa(text).suite.sequence_numbers is SnId.PARTIALLY_TRANSMITTED_64
     assert "esn without a replay window" in load_text(f"sas {{ gw {{\n{text}\n}} }}").warnings[0]
+
+
+def test_ah_has_gmac_for_integrity() -> None:
+    one = sa(
+        f"spi_out = 0x1000\n{ENDS}protocol = ah\nproposal = aes128gmac\nintegrity_key = {GCM128_OUT}",
+        SEQUENCE_FILE,
+    )
+    assert (one.suite.encryption.id, one.suite.integrity) == (EncrId.ENCR_NULL, IntegId.AUTH_AES_128_GMAC)
+    assert one.suite.uses_counter
+
+
+DES = (
+    f"spi = 0x1000\n{ENDS}proposal = des-md5\nencryption_key = 0x0123456789abcdef\nintegrity_key = {AES128}\n"
+)
+ALONE = f"spi = 0x1000\n{ENDS}proposal = aes128-noauth\nencryption_key = {AES128}\n"
+
+
+@pytest.mark.parametrize("text", [DES, ALONE])
+def test_insecure_algorithms_need_their_key(text: str) -> None:
+    (mistake,) = mistakes(text)
+    assert mistake.startswith("sas.gw.proposal: ")
+    assert "'allow_insecure = yes'" in mistake
+    assert sa(text + "allow_insecure = yes\n").suite.is_insecure
+
+
+# covers R4303-3.4.3-1
+def test_no_replay_window_without_integrity() -> None:
+    (mistake,) = mistakes(ALONE + "allow_insecure = yes\nreplay_window = 64\n", SEQUENCE_FILE)
+    assert "no replay protection" in mistake
