@@ -9,6 +9,8 @@ use crate::transport::{length_field, put, tcp};
 /// Fragments carry multiples of this, except the last.
 const UNIT: usize = 8;
 const DONT_FRAGMENT: u8 = 0x40;
+/// The first bit of the flags, which nobody may use or change.
+const RESERVED: u8 = 0x80;
 const MORE_FRAGMENTS: u16 = 0x2000;
 /// Octets that every next layer's header has at least, or that are worth looking at.
 const LEAST_HEADER: usize = 8;
@@ -168,7 +170,8 @@ impl<'a> Fragments<'a> {
         let offset = was.map_or(0, |was| was.offset).checked_add(start)?;
         let more = !is_last || was.is_some_and(|was| was.more);
         let field = u16::try_from(offset.checked_div(UNIT)?).ok()?;
-        let field = field | if more { MORE_FRAGMENTS } else { 0 };
+        let reserved = u16::from(fixed.get(6).map_or(0, |flags| flags & RESERVED)) << 8;
+        let field = reserved | field | if more { MORE_FRAGMENTS } else { 0 };
         put(to, 6, field.to_be_bytes());
         set_ipv4_checksum(to, headers);
         Some(headers)

@@ -74,10 +74,10 @@ fn options_that_are_not_copied_are_in_the_first_only() {
 #[test]
 fn fragment_that_is_cut_again_keeps_its_offset_and_flag() {
     let mut packet = v4(&[], &numbered(64));
-    packet[6..8].copy_from_slice(&[0x20, 10]);
+    packet[6..8].copy_from_slice(&[0xa0, 10]);
     let fragments = cut(&packet, 60);
-    assert_eq!(fragments[0][6..8], [0x20, 10]);
-    assert_eq!(fragments[1][6..8], [0x20, 15]);
+    assert_eq!(fragments[0][6..8], [0xa0, 10]);
+    assert_eq!(fragments[1][6..8], [0xa0, 15]);
 }
 
 #[test]

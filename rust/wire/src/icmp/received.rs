@@ -90,8 +90,10 @@ impl<'a> Quoted<'a> {
             ip::ports(chain.protocol, next_layer)
         };
         let (source, destination, is_ipv6) = addresses(octets)?;
+        let (class, label) = class(octets)?;
         Some(Self {
-            flow: FlowKey::from_bits(source, destination, is_ipv6, chain.protocol, ports),
+            flow: FlowKey::from_bits(source, destination, is_ipv6, chain.protocol, ports)
+                .with_class(class, label),
             total: chain.total,
             is_later_fragment,
             next_layer,
@@ -143,4 +145,14 @@ fn addresses(octets: &[u8]) -> Option<(u128, u128, bool)> {
     let source = u32::from_be_bytes(get(octets, 12)?);
     let destination = u32::from_be_bytes(get(octets, 16)?);
     Some((source.into(), destination.into(), false))
+}
+
+/// TOS or traffic class, and flow label.
+fn class(octets: &[u8]) -> Option<(u8, u32)> {
+    let [first, second, ..] = get::<4>(octets, 0)?;
+    if first >> 4 == 4 {
+        return Some((second, 0));
+    }
+    let label = u32::from_be_bytes(get(octets, 0)?) & 0xf_ffff;
+    Some(((first << 4) | (second >> 4), label))
 }

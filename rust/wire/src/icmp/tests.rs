@@ -177,10 +177,10 @@ proptest! {
         let length = u16::try_from(about.len() - if is_ipv6 { 40 } else { 0 }).unwrap();
         let [l0, l1] = length.to_be_bytes();
         if is_ipv6 {
-            about[..7].copy_from_slice(&[0x60, 0, 0, 0, l0, l1, ESP]);
+            about[..7].copy_from_slice(&[0x6b, 0x91, 0x23, 0x45, l0, l1, ESP]);
             (about[8], about[24]) = (0x20, 0x20);
         } else {
-            about[..10].copy_from_slice(&[0x45, 0, l0, l1, 0, 0, 0, 0, 64, ESP]);
+            about[..10].copy_from_slice(&[0x45, 0xb9, l0, l1, 0, 0, 0, 0, 64, ESP]);
             (about[12], about[16]) = (10, 10);
         }
         let error = written(TOO_BIG, &about).unwrap();

@@ -1,8 +1,8 @@
 //! The fragments of one packet, in order, and the packet they make.
 
 use super::Refusal;
-use crate::extension_header::{FRAGMENT_OCTETS, Fragment, IPV4_OCTETS, IPV6_OCTETS};
-use crate::ip::{self, set_ipv4_checksum};
+use crate::extension_header::{FRAGMENT_OCTETS, Fragment};
+use crate::ip;
 use crate::transport::put;
 
 /// What keeping a fragment costs beside its data, in octets, roughly; and a packet's state.
@@ -111,7 +111,7 @@ impl Gathering {
         for (_, data) in &self.parts {
             packet.extend_from_slice(data);
         }
-        set_length(&mut packet).ok_or(Refusal::Malformed)?;
+        ip::set_length(&mut packet).ok_or(Refusal::Malformed)?;
         if self.ecn_seen & (1 << CONGESTION_EXPERIENCED) != 0 {
             if self.ecn_seen & 1 != 0 {
                 return Err(Refusal::EcnMismatch);
@@ -181,7 +181,7 @@ pub(super) fn unwrap_whole(packet: &[u8], fragment: Fragment) -> Result<Vec<u8>,
     let (headers, data) = packet.split_at_checked(end).ok_or(Refusal::Malformed)?;
     let mut whole = without_fragmentation(headers.to_vec(), fragment).ok_or(Refusal::Malformed)?;
     whole.extend_from_slice(data);
-    set_length(&mut whole).ok_or(Refusal::Malformed)?;
+    ip::set_length(&mut whole).ok_or(Refusal::Malformed)?;
     Ok(whole)
 }
 
@@ -200,18 +200,4 @@ fn without_fragmentation(mut headers: Vec<u8>, fragment: Fragment) -> Option<Vec
         put(&mut headers, 6, [flags, 0]);
     }
     Some(headers)
-}
-
-/// Set the length field to what the packet has, and IPv4's checksum.
-fn set_length(packet: &mut [u8]) -> Option<()> {
-    let first = *packet.first()?;
-    if first >> 4 == 6 {
-        let payload = packet.len().checked_sub(IPV6_OCTETS)?;
-        put(packet, 4, u16::try_from(payload).ok()?.to_be_bytes());
-    } else {
-        put(packet, 2, u16::try_from(packet.len()).ok()?.to_be_bytes());
-        let header = usize::from(first & 0xf).saturating_mul(4).max(IPV4_OCTETS);
-        set_ipv4_checksum(packet, header);
-    }
-    Some(())
 }
