@@ -53,6 +53,7 @@ lint: build ## formats, lints, types, import rules, licences
 	$(PYTHON) -m mypy.stubtest perilune.dataplane._native --mypy-config-file pyproject.toml
 	lint-imports
 	cargo fmt --check
+	cargo fmt --check --manifest-path rust/fuzz/Cargo.toml
 	cargo clippy --locked --workspace --all-targets --quiet -- -D warnings
 	cargo deny --log-level error check bans licenses sources
 
@@ -60,13 +61,20 @@ bench: build ## one table: a bare cable, us, strongSwan, wireguard-go
 	@tools/need lab bench
 	$(PYTHON) -m benchmarks
 
-fuzz: build ## the property tests, far longer and with new seeds
-	PROPTEST_CASES=5000 cargo nextest run --locked --release --workspace --exclude perilune-py -E 'test(prop)'
-	$(PYTEST) tests/property --hypothesis-profile=fuzz --timeout=3600
+$(VENV)/.fuzz-packages: requirements/fuzz.lock $(VENV)/.packages
+	@$(PYTHON) -m pip install -q --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+fuzz: $(VENV)/.fuzz-packages ## made-up octets for every parser, FUZZ_SECONDS (600) each, from FUZZ_SEED
+	@tools/fuzz $(TARGETS)
+
+property: build ## the property tests, far longer and with new seeds
+	PROPTEST_CASES=5000 cargo nextest run --locked --release --workspace --exclude perilune-py
+	$(PYTEST) tests/property --hypothesis-profile=long --timeout=3600
 
 clean: ## remove everything that was built or fetched
 	rm -rf $(VENV) target build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find python tests lab demo benchmarks -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
 	rm -f python/perilune/dataplane/_native*.so
 
-.PHONY: help build demo test interop lint bench fuzz clean
+.PHONY: help build demo test interop lint bench fuzz property clean
