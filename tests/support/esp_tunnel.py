@@ -111,6 +111,8 @@ class Tunnel:
             protocol=self.protocol,
             processing=Processing(mode=self.mode, inner=self._inner(local, remote)),
             suite=self.suite,
+            allow_insecure=self.suite.is_insecure,
+            replay_window_packets=128 if self.suite.has_integrity else 0,
             keys=keys_of(self.suite, 1 if to_right else 2),
             local=selectors(local),
             remote=selectors(remote),

@@ -8,28 +8,111 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from cryptography.hazmat.decrepit.ciphers.algorithms import IDEA, Camellia
+from cryptography.hazmat.primitives.ciphers.aead import AESCCM
+from cryptography.hazmat.primitives.ciphers.algorithms import AES
+from cryptography.hazmat.primitives.ciphers.modes import CBC, GCM
 from scapy.layers.inet import IP, UDP
 from scapy.layers.inet6 import IPv6
-from scapy.layers.ipsec import ESP, SecurityAssociation
+from scapy.layers.ipsec import CRYPT_ALGOS, ESP, CryptAlgo, SecurityAssociation
 from scapy.packet import Packet, Raw
 
 from perilune.databases.sad import Encapsulation
 from perilune.model.address import Path
-from perilune.model.iana import EncrId, IntegId
-from perilune.model.proposal import EspSuite
+from perilune.model.iana import EncrId, IntegId, SnId
+from perilune.model.proposal import Encryption, EspSuite
 from support.esp_tunnel import RIGHT_SPI, START, SUITES, Tunnel, aead, cbc, keys_of, path
 
 CRYPT_NAMES = {
+    EncrId.ENCR_DES: "DES",
+    EncrId.ENCR_3DES: "3DES",
+    EncrId.ENCR_IDEA: "IDEA",
+    EncrId.ENCR_CAST: "CAST",
+    EncrId.ENCR_BLOWFISH: "Blowfish",
+    EncrId.ENCR_NULL: None,
     EncrId.ENCR_AES_CBC: "AES-CBC",
+    EncrId.ENCR_AES_CTR: "AES-CTR",
+    EncrId.ENCR_AES_CCM_8: "AES-CCM-8",
+    EncrId.ENCR_AES_CCM_12: "AES-CCM-12",
+    EncrId.ENCR_AES_CCM_16: "AES-CCM",
+    EncrId.ENCR_AES_GCM_8: "AES-GCM-8",
+    EncrId.ENCR_AES_GCM_12: "AES-GCM-12",
     EncrId.ENCR_AES_GCM_16: "AES-GCM",
+    EncrId.ENCR_NULL_AUTH_AES_GMAC: "AES-NULL-GMAC",
+    EncrId.ENCR_CAMELLIA_CBC: "Camellia",
     EncrId.ENCR_CHACHA20_POLY1305: "CHACHA20-POLY1305",
 }
 AUTH_NAMES = {
     IntegId.NONE: None,
+    IntegId.AUTH_HMAC_MD5_96: "HMAC-MD5-96",
+    IntegId.AUTH_HMAC_SHA1_96: "HMAC-SHA1-96",
+    IntegId.AUTH_AES_CMAC_96: "AES-CMAC-96",
     IntegId.AUTH_HMAC_SHA2_256_128: "SHA2-256-128",
     IntegId.AUTH_HMAC_SHA2_384_192: "SHA2-384-192",
     IntegId.AUTH_HMAC_SHA2_512_256: "SHA2-512-256",
 }
+
+
+def _salted(salt_octets: int, icv_octets: int, name: str, cipher: type, mode: type | None) -> CryptAlgo:
+    return CryptAlgo(
+        name,
+        cipher=cipher,
+        mode=mode,
+        block_size=1,
+        iv_size=8,
+        key_size=(16, 24, 32),
+        icv_size=icv_octets,
+        salt_size=salt_octets,
+        format_mode_iv=lambda iv, sa, **_: sa.crypt_salt + iv,
+    )
+
+
+CRYPT_ALGOS.update(
+    {
+        algorithm.name: algorithm
+        for algorithm in (
+            _salted(3, 8, "AES-CCM-8", AESCCM, None),
+            _salted(3, 12, "AES-CCM-12", AESCCM, None),
+            _salted(4, 8, "AES-GCM-8", AES, GCM),
+            _salted(4, 12, "AES-GCM-12", AES, GCM),
+            CryptAlgo("Camellia", cipher=Camellia, mode=CBC),
+            CryptAlgo("IDEA", cipher=IDEA, mode=CBC),
+        )
+    }
+)
+"""Algorithms that scapy could have as well: all of them are OpenSSL's."""
+
+
+def _with(encryption: EncrId, bits: int, integrity: IntegId) -> EspSuite:
+    return EspSuite(Encryption(encryption, bits), integrity, SnId.SEQUENTIAL_32)
+
+
+SHA1, SHA2 = IntegId.AUTH_HMAC_SHA1_96, IntegId.AUTH_HMAC_SHA2_256_128
+COMBINED = (
+    *(aead(EncrId.ENCR_AES_CCM_16, bits) for bits in (128, 192, 256)),
+    aead(EncrId.ENCR_AES_CCM_8, 128),
+    aead(EncrId.ENCR_AES_CCM_12, 256),
+    *(aead(EncrId.ENCR_AES_GCM_8, bits) for bits in (128, 192, 256)),
+    aead(EncrId.ENCR_AES_GCM_12, 256),
+    aead(EncrId.ENCR_AES_GCM_16, 192),
+    *(aead(EncrId.ENCR_NULL_AUTH_AES_GMAC, bits) for bits in (128, 192, 256)),
+)
+SEPARATE = (
+    *(_with(EncrId.ENCR_AES_CTR, bits, SHA2) for bits in (128, 192, 256)),
+    *(_with(EncrId.ENCR_CAMELLIA_CBC, bits, SHA1) for bits in (128, 192, 256)),
+    _with(EncrId.ENCR_AES_CBC, 128, SHA1),
+    _with(EncrId.ENCR_AES_CBC, 256, IntegId.AUTH_AES_CMAC_96),
+    *(_with(EncrId.ENCR_NULL, 0, one) for one in AUTH_NAMES if one is not IntegId.NONE),
+    _with(EncrId.ENCR_DES, 64, IntegId.AUTH_HMAC_MD5_96),
+    _with(EncrId.ENCR_3DES, 192, SHA1),
+    _with(EncrId.ENCR_IDEA, 128, SHA1),
+    *(_with(EncrId.ENCR_CAST, bits, SHA1) for bits in (40, 80, 128)),
+    *(_with(EncrId.ENCR_BLOWFISH, bits, SHA1) for bits in (40, 128, 448)),
+)
+UNPROTECTED = (
+    _with(EncrId.ENCR_AES_CBC, 256, IntegId.NONE),
+    _with(EncrId.ENCR_3DES, 192, IntegId.NONE),
+)
 V4_V4 = Tunnel()
 V6_V4 = Tunnel(left="2001:db8:1::/48", right="2001:db8:2::/48")
 V4_V6 = Tunnel(path=path("2001:db8::1", "2001:db8::2"))
@@ -61,7 +144,7 @@ def scapy_sa(tunnel: Tunnel, *, esn: int | None = None) -> SecurityAssociation:
         ESP,
         spi=RIGHT_SPI,
         crypt_algo=CRYPT_NAMES[tunnel.suite.encryption.id],
-        crypt_key=keys.encryption.reveal(),
+        crypt_key=keys.encryption.reveal() or None,
         auth_algo=AUTH_NAMES[tunnel.suite.integrity],
         auth_key=keys.integrity.reveal() or None,
         tunnel_header=outer(way),
@@ -71,7 +154,7 @@ def scapy_sa(tunnel: Tunnel, *, esn: int | None = None) -> SecurityAssociation:
     )
 
 
-each_suite = pytest.mark.parametrize("suite", SUITES, ids=str)
+each_suite = pytest.mark.parametrize("suite", [*SUITES, *COMBINED, *SEPARATE, *UNPROTECTED], ids=str)
 each_tunnel = pytest.mark.parametrize("tunnel", TUNNELS.values(), ids=TUNNELS)
 
 
@@ -107,6 +190,12 @@ ESN_SUITES = (
     aead(EncrId.ENCR_AES_GCM_16, 256, esn=True),
     aead(EncrId.ENCR_CHACHA20_POLY1305, 256, esn=True),
     cbc(256, IntegId.AUTH_HMAC_SHA2_256_128, esn=True),
+    *(
+        aead(one, 128, esn=True)
+        for one in (EncrId.ENCR_AES_CCM_16, EncrId.ENCR_AES_GCM_8, EncrId.ENCR_NULL_AUTH_AES_GMAC)
+    ),
+    replace(_with(EncrId.ENCR_AES_CTR, 128, SHA1), sequence_numbers=SnId.PARTIALLY_TRANSMITTED_64),
+    replace(_with(EncrId.ENCR_NULL, 0, SHA2), sequence_numbers=SnId.PARTIALLY_TRANSMITTED_64),
 )
 
 
@@ -128,7 +217,7 @@ def test_extended_sequence_numbers(suite: EspSuite) -> None:
     assert right.open(wrong, at_right, tunnel.encapsulation, START) == []
 
 
-@each_suite
+@pytest.mark.parametrize("suite", [*SUITES, *COMBINED, *SEPARATE], ids=str)
 def test_any_flipped_bit_is_refused(suite: EspSuite) -> None:
     tunnel = V4_V4.with_suite(suite)
     engine, packet = tunnel.engine(at_left=False), inner(tunnel, 20)
