@@ -35,6 +35,15 @@ class Engine:
     def release_held(self, now_ns: int) -> list[tuple[_Path, bool, int, bytes]]:
         """Give what to send for held packets that have an SA now, as `seal` does."""
 
+    def release_packets(self, now_ns: int) -> list[bytes]:
+        """Give the IP packets to send for held packets that have an SA now, as `seal_packet` does."""
+
+    def take_replies(self) -> list[bytes]:
+        """Give the ICMP errors for the protected side since the last call."""
+
+    def note_icmp_error(self, packet: bytes, now_ns: int) -> bool:
+        """Take an ICMP error of the unprotected side; give whether a path MTU is lower now."""
+
     def take_bypassed(self) -> list[bytes]:
         """Give the packets that bypassed IPsec since the last call."""
 

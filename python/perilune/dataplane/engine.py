@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from perilune.databases.changes import Change
 from perilune.databases.sad import Encapsulation
@@ -16,7 +16,7 @@ from perilune.dataplane.native import (
     path_from_native,
     stats_from_native,
 )
-from perilune.dataplane.stats import DataPlaneStats
+from perilune.dataplane.stats import DataPlaneStats, DropStats
 from perilune.model.address import Path
 from perilune.model.time import Instant
 
@@ -41,6 +41,7 @@ class Engine:
 
     def __init__(self) -> None:
         self._native = NativeEngine()
+        self._drops_told: dict[str, int] = {}
 
     def apply(self, changes: Sequence[Change], now: Instant) -> None:
         """Apply changes in order, all of them or none.
@@ -78,6 +79,10 @@ class Engine:
         """Return what to send for held packets that have an SA now."""
         return _sealed(self._native.release_held(now.ns))
 
+    def release_packets(self, now: Instant) -> list[bytes]:
+        """Return the IP packets to send for held packets that have an SA now, as `seal_packet` does."""
+        return self._native.release_packets(now.ns)
+
     def take_bypassed(self) -> list[bytes]:
         """Return the packets that policy let pass in the clear since the last call."""
         return self._native.take_bypassed()
@@ -102,10 +107,41 @@ class Engine:
         That is nothing where any check fails; the statistics say which.
 
         Args:
-            packet: A whole IPv4 or IPv6 packet and no fragment, as it was on the wire.
+            packet: A whole IPv4 or IPv6 packet, as it was on the wire; a fragment waits for the others.
             now: Time of the caller's clock.
         """
         return self._native.open_packet(packet, now.ns)
+
+    def take_replies(self) -> list[bytes]:
+        """Return the IP packets that the engine made for the protected side since the last call.
+
+        They are ICMP errors about packets that are larger than the path of their SA takes (RFC 4301, section
+        8.2.1).
+        """
+        return self._native.take_replies()
+
+    def note_icmp_error(self, packet: bytes, now: Instant) -> bool:
+        """Take an ICMP error from the unprotected side, which may lower the path MTU of an SA.
+
+        Args:
+            packet: The whole IP packet; nobody has authenticated it, so it has to quote a packet of an SA.
+            now: Time of the caller's clock.
+
+        Returns:
+            Whether a path MTU is lower now.
+        """
+        return self._native.note_icmp_error(packet, now.ns)
+
+    def take_drops(self) -> list[DropStats]:
+        """Return why packets were dropped since the last call, and how many for each reason.
+
+        This is what an empty answer of the other methods leaves open; packets that are held or bypass are no
+        drops.
+        """
+        counted = self.stats().drops
+        fresh = [replace(drop, packets=drop.packets - self._drops_told.get(drop.name, 0)) for drop in counted]
+        self._drops_told = {drop.name: drop.packets for drop in counted}
+        return [drop for drop in fresh if drop.packets]
 
     def on_time(self, now: Instant) -> Instant | None:
         """Let time pass: lifetimes end, acquires time out.

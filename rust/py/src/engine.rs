@@ -101,6 +101,29 @@ impl PyEngine {
         self.drain_sealed(py, release, |batch| for_sockets(py, batch))
     }
 
+    fn release_packets<'py>(&self, py: Python<'py>, now_ns: Now) -> Vec<Bound<'py, PyBytes>> {
+        let release = |engine: &Engine, worker: &mut _, batch: &mut _| {
+            engine.release_held(worker, now_ns.0, batch)
+        };
+        let sealed = self.drain_sealed(py, release, SealedBatch::to_packets);
+        sealed
+            .iter()
+            .map(|packet| PyBytes::new(py, packet))
+            .collect()
+    }
+
+    fn take_replies<'py>(&self, py: Python<'py>) -> Vec<Bound<'py, PyBytes>> {
+        let replies = self.engine.take_replies();
+        replies
+            .iter()
+            .map(|packet| PyBytes::new(py, packet))
+            .collect()
+    }
+
+    fn note_icmp_error(&self, py: Python<'_>, packet: &[u8], now_ns: Now) -> bool {
+        py.detach(|| self.engine.note_icmp_error(packet, now_ns.0))
+    }
+
     fn take_bypassed<'py>(&self, py: Python<'py>) -> Vec<Bound<'py, PyBytes>> {
         let bypassed = std::mem::take(&mut lock(py, &self.outbound).bypassed);
         bypassed
