@@ -14,6 +14,7 @@ from perilune.cli.client import CommandError
 from perilune.cli.commands.audit import audit
 from perilune.cli.commands.check import check
 from perilune.cli.commands.log import log
+from perilune.cli.commands.policies import policies
 from perilune.cli.commands.run import run
 from perilune.cli.commands.sas import initiate, rekey, terminate
 from perilune.cli.commands.status import status
@@ -56,7 +57,7 @@ def perilune() -> None:
     """
 
 
-for _command in (audit, check, initiate, log, rekey, run, status, terminate):
+for _command in (audit, check, initiate, log, policies, rekey, run, status, terminate):
     perilune.add_command(_command)
 
 

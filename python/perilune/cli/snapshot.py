@@ -164,35 +164,35 @@ def take_snapshot(client: Client) -> Snapshot:
     return Snapshot(
         version=text_of(version, "version"),
         host=f"{text_of(version, 'sysname')} {text_of(version, 'release')} {text_of(version, 'machine')}",
-        running_s=_number(status, "running"),
+        running_s=number_of(status, "running"),
         connections=tuple(_connection(name, node) for event in connections for name, node in _named(event)),
         ike_sas=tuple(_ike_sa(name, node) for event in ike_sas for name, node in _named(event)),
         policies=tuple(_policy(name, node) for name, node in _named(_section(status, "policies"))),
         drops=tuple(
-            Drop(name=name, text=text_of(node, "text"), packets=_number(node, "packets"))
+            Drop(name=name, text=text_of(node, "text"), packets=number_of(node, "packets"))
             for name, node in _named(_section(status, "drops"))
         ),
-        work={name: _number(node, name) for node in [_section(status, "work")] for name in node},
-        exchanges={name: _number(node, name) for node in [_section(status, "exchanges")] for name in node},
+        work={name: number_of(node, name) for node in [_section(status, "work")] for name in node},
+        exchanges={name: number_of(node, name) for node in [_section(status, "exchanges")] for name in node},
     )
 
 
 def _connection(name: str, node: Node) -> ConfiguredConnection:
     return ConfiguredConnection(
         name=name,
-        local_addrs=_texts(node, "local_addrs"),
-        remote_addrs=_texts(node, "remote_addrs"),
+        local_addrs=texts_of(node, "local_addrs"),
+        remote_addrs=texts_of(node, "remote_addrs"),
         local_id=text_of(_section(node, "local-1"), "id") or "%any",
         remote_id=text_of(_section(node, "remote-1"), "id") or "%any",
-        proposals=_texts(node, "proposals"),
+        proposals=texts_of(node, "proposals"),
         children=tuple(
             ConfiguredChild(
                 name=child,
                 connection=name,
                 mode=text_of(section, "mode"),
                 start_action=text_of(section, "start_action"),
-                local_ts=_texts(section, "local-ts"),
-                remote_ts=_texts(section, "remote-ts"),
+                local_ts=texts_of(section, "local-ts"),
+                remote_ts=texts_of(section, "remote-ts"),
             )
             for child, section in _named(_section(node, "children"))
         ),
@@ -203,7 +203,7 @@ def _ike_sa(name: str, node: Node) -> IkeSaState:
     ends = {"nat-local": "local", "nat-remote": "remote", "nat-fake": "pretended"}
     return IkeSaState(
         connection=name,
-        unique_id=_number(node, "uniqueid"),
+        unique_id=number_of(node, "uniqueid"),
         state=text_of(node, "state"),
         is_initiator=text_of(node, "initiator") == "yes",
         local=f"{text_of(node, 'local-host')}[{text_of(node, 'local-port')}]",
@@ -214,7 +214,7 @@ def _ike_sa(name: str, node: Node) -> IkeSaState:
         spi_r=text_of(node, "responder-spi"),
         nat=tuple(end for key, end in ends.items() if text_of(node, key) == "yes"),
         suite=_suite(node),
-        age_s=_number(node, "established"),
+        age_s=number_of(node, "established"),
         rekey_in_s=_optional(node, "rekey-time"),
         children=tuple(_child_sa(name, child) for _key, child in _named(_section(node, "child-sas"))),
     )
@@ -224,23 +224,23 @@ def _child_sa(connection: str, node: Node) -> ChildSaState:
     return ChildSaState(
         name=text_of(node, "name"),
         connection=connection,
-        unique_id=_number(node, "uniqueid"),
+        unique_id=number_of(node, "uniqueid"),
         state=text_of(node, "state"),
         encapsulation="UDP" if text_of(node, "encap") == "yes" else "none",
         spi_in=text_of(node, "spi-in"),
         spi_out=text_of(node, "spi-out"),
         suite=_suite(node),
-        octets_in=_number(node, "bytes-in"),
-        octets_out=_number(node, "bytes-out"),
-        packets_in=_number(node, "packets-in"),
-        packets_out=_number(node, "packets-out"),
+        octets_in=number_of(node, "bytes-in"),
+        octets_out=number_of(node, "bytes-out"),
+        packets_in=number_of(node, "packets-in"),
+        packets_out=number_of(node, "packets-out"),
         idle_in_s=_optional(node, "use-in"),
         idle_out_s=_optional(node, "use-out"),
         rekey_in_s=_optional(node, "rekey-time"),
         ends_in_s=_optional(node, "life-time"),
-        age_s=_number(node, "install-time"),
-        local_ts=_texts(node, "local-ts"),
-        remote_ts=_texts(node, "remote-ts"),
+        age_s=number_of(node, "install-time"),
+        local_ts=texts_of(node, "local-ts"),
+        remote_ts=texts_of(node, "remote-ts"),
     )
 
 
@@ -249,12 +249,12 @@ def _policy(name: str, node: Node) -> PolicyState:
         name=name,
         action=text_of(node, "action"),
         is_trap=text_of(node, "trap") == "yes",
-        priority=_number(node, "priority"),
-        held=_number(node, "held"),
-        packets=_number(node, "packets"),
-        octets=_number(node, "bytes"),
-        local_ts=_texts(node, "local-ts"),
-        remote_ts=_texts(node, "remote-ts"),
+        priority=number_of(node, "priority"),
+        held=number_of(node, "held"),
+        packets=number_of(node, "packets"),
+        octets=number_of(node, "bytes"),
+        local_ts=texts_of(node, "local-ts"),
+        remote_ts=texts_of(node, "remote-ts"),
     )
 
 
@@ -277,12 +277,14 @@ def _section(node: Node, key: str) -> Node:
     return value if isinstance(value, Mapping) else {}
 
 
-def _texts(node: Node, key: str) -> tuple[str, ...]:
+def texts_of(node: Node, key: str) -> tuple[str, ...]:
+    """Return a list of a message; empty where it has none."""
     value = node.get(key)
     return tuple(item for item in value if isinstance(item, str)) if isinstance(value, list) else ()
 
 
-def _number(node: Node, key: str) -> int:
+def number_of(node: Node, key: str) -> int:
+    """Return a number of a message; 0 where it has none."""
     return _optional(node, key) or 0
 
 

@@ -64,6 +64,29 @@ def test_status_is_json(run: Run, node: ExampleNode) -> None:
     ]
 
 
+# covers R4301-4.4.1-2
+def test_policies_are_a_table_in_their_order(run: Run, node: ExampleNode) -> None:
+    code, out, err = run("policies")
+    assert (code, err) == (ExitCode.DONE, "")
+    for text in ("gw/net", "protect", "10.1.0.0/16", "10.2.0.0/16", "c0ffee02"):
+        assert text in out
+
+
+def test_policies_name_their_sas_in_json(run: Run, node: ExampleNode) -> None:
+    code, out, _ = run("policies", "--json")
+    (entry,) = json.loads(out)
+    assert code == ExitCode.DONE
+    assert (entry["place"], entry["name"], entry["order"], entry["sa_count"]) == (1, "gw/net", 200_129, 2)
+    assert {(sa["direction"], sa["spi"]) for sa in entry["sas"]} == {("in", "c0ffee01"), ("out", "c0ffee02")}
+
+
+def test_policies_without_overlaps(run: Run, node: ExampleNode) -> None:
+    code, out, _ = run("policies", "--decorrelated", "--json")
+    assert code == ExitCode.DONE
+    ways = [(piece["name"], piece["direction"], piece["local"]) for piece in json.loads(out)]
+    assert set(ways) == {("gw/net", "out", "10.1.0.0/16"), ("gw/net", "in", "10.1.0.0/16")}
+
+
 def test_rekey(run: Run, node: ExampleNode) -> None:
     code, out, _ = run("rekey", "--ike", "gw")
     assert (code, out) == (ExitCode.DONE, "1 being rekeyed\n")

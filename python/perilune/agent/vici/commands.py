@@ -15,10 +15,13 @@ from perilune.agent.vici.describe import (
     describe_policy,
     describe_policy_traffic,
 )
+from perilune.agent.vici.describe_spd import describe_piece, describe_spd_entry
 from perilune.agent.vici.operations import Deletion, Done, Operation, Operations, SetUp, settle
 from perilune.agent.vici.session import Call, Handler
 from perilune.agent.vici.wrong_names import no_such_connection, no_such_sa
-from perilune.databases.spd import Action
+from perilune.databases.decorrelation import decorrelated
+from perilune.databases.spd import Action, PolicyId
+from perilune.dataplane.stats import SaStats
 from perilune.model.errors import LocalError
 from perilune.model.time import Duration, Instant
 
@@ -33,6 +36,7 @@ EVENTS = frozenset(
         "list-policy",
         "list-sa",
         "log",
+        "perilune-policy",
     }
 )
 """Events that a client may register for."""
@@ -60,6 +64,7 @@ class Commands:
             "list-policies": self._list_policies,
             "list-sas": self._list_sas,
             "perilune-audit": self._perilune_audit,
+            "perilune-policies": self._perilune_policies,
             "perilune-status": self._perilune_status,
             "perilune-stop": self._perilune_stop,
             "rekey": self._rekey,
@@ -197,6 +202,22 @@ class Commands:
                 "exchanges": _counts(self._node.exchanges),
             }
         )
+
+    def _perilune_policies(self, call: Call) -> None:
+        stats = self._node.stats()
+        if call.request.get("decorrelated") == "yes":
+            for piece in decorrelated(self._node.policies):
+                call.event("perilune-policy", describe_piece(piece))
+            call.answer()
+            return
+        traffic = {policy.policy: policy for policy in stats.policies}
+        sas: dict[PolicyId, list[SaStats]] = {}
+        for sa in stats.sas:
+            sas.setdefault(sa.policy, []).append(sa)
+        for place, policy in enumerate(self._node.policies, 1):
+            entry = describe_spd_entry(policy, traffic.get(policy.id), sas.get(policy.id, ()))
+            call.event("perilune-policy", {"place": str(place), **entry})
+        call.answer()
 
     def _perilune_audit(self, call: Call) -> None:
         state = self._node.audit
