@@ -65,7 +65,7 @@ pub(crate) fn seal(
 /// Verify the AH at a place and take it off.
 pub(crate) fn open(
     transform: &AhTransform,
-    packet: Vec<u8>,
+    packet: &[u8],
     place: Place,
     sequence: Sequence,
 ) -> Result<Parts, DropReason> {

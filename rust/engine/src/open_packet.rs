@@ -16,7 +16,6 @@ use crate::engine::{Engine, Progress};
 use crate::inbound::{InboundWorker, Incoming};
 use crate::mode::{Parts, put_together};
 use crate::opened_batch::OpenedBatch;
-use crate::outer_header::OuterHeader;
 use crate::overhead::UDP_OCTETS;
 use crate::path::PathInfo;
 use crate::processing::Protocol;
@@ -106,16 +105,10 @@ impl Engine {
         now: Instant,
         out: &mut OpenedBatch,
     ) -> Progress {
-        let header = OuterHeader::of_arrival(from).to_octets(ESP);
-        let Some((mut whole, _)) = header else {
-            self.drops.add(DropReason::AddressFamily, 1);
-            return Progress::Done;
-        };
-        whole.extend_from_slice(esp);
-        if ip::set_length(&mut whole).is_none() {
+        let Some(whole) = from.with_header(ESP, esp) else {
             self.drops.add(DropReason::TooLarge, 1);
             return Progress::Done;
-        }
+        };
         self.open_layers(worker, whole, from.encapsulated, from, now, out)
     }
 
@@ -228,7 +221,7 @@ impl Engine {
         packet.truncate(found.chain.total);
         let place = found.chain.next_layer;
         let parts = match &sa.common.protection {
-            Protection::Ah(transform) => ah::open(transform, packet, place, sequence),
+            Protection::Ah(transform) => ah::open(transform, &packet, place, sequence),
             Protection::Esp(transform) => open_esp(transform, packet, place, sequence),
         }?;
         let is_newest = sa.windows.accept(found.sender, incoming.sequence)?;

@@ -176,7 +176,7 @@ impl Engine {
             (Action::Protect, Some(entry)) => {
                 let is_usable = self.is_usable(&entry.sa, outgoing.now);
                 is_usable.then(|| {
-                    if entry.sa.common.is_plain_tunnel() && self.fits_path(entry, outgoing) {
+                    if entry.sa.common.is_plain_tunnel() && fits_path(entry, outgoing) {
                         self.protect(policy, entry, outgoing, out)
                     } else {
                         self.protect_whole(tables, policy, entry, outgoing, out)
@@ -221,15 +221,6 @@ impl Engine {
         Flow::Continue(())
     }
 
-    /// Whether the largest segment of a frame fits what is known of the path of a plain tunnel.
-    #[inline]
-    fn fits_path(&self, entry: &SadEntry<OutboundSa>, outgoing: &Outgoing<'_>) -> bool {
-        let octets = outgoing.packet.octets(outgoing.from);
-        entry
-            .tunnel_mtu(outgoing.now)
-            .is_none_or(|mtu| octets <= mtu)
-    }
-
     /// Drop what is left of a frame from one segment on.
     #[cold]
     pub(crate) fn drop_rest(
@@ -270,6 +261,14 @@ impl Engine {
             });
         }
     }
+}
+
+/// Whether the largest segment of a frame fits what is known of the path of a plain tunnel.
+#[inline]
+fn fits_path(entry: &SadEntry<OutboundSa>, outgoing: &Outgoing<'_>) -> bool {
+    let octets = outgoing.packet.octets(outgoing.from);
+    let mtu = entry.tunnel_mtu(outgoing.now);
+    mtu.is_none_or(|mtu| octets <= mtu)
 }
 
 /// Send a frame in the clear, cut but not sealed.

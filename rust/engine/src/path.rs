@@ -2,6 +2,10 @@
 
 use std::net::SocketAddr;
 
+use perilune_wire::ip;
+
+use crate::outer_header::OuterHeader;
+
 /// How ESP packets are carried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Encapsulation {
@@ -35,4 +39,17 @@ pub struct PathInfo {
     pub hop_limit: u8,
     /// Flow label of an IPv6 outer header for audit records; zero when not known.
     pub flow_label: u32,
+}
+
+impl PathInfo {
+    /// A payload behind an IP header like the one that a socket took off, as far as that is known.
+    ///
+    /// Returns:
+    /// `None` when no packet is that long.
+    pub fn with_header(&self, protocol: u8, payload: &[u8]) -> Option<Vec<u8>> {
+        let (mut packet, _) = OuterHeader::of_arrival(self).to_octets(protocol)?;
+        packet.extend_from_slice(payload);
+        ip::set_length(&mut packet)?;
+        Some(packet)
+    }
 }

@@ -13,9 +13,9 @@ type Entry = Arc<SadEntry<InboundSa>>;
 /// Inbound SAs by SPI, and those of groups by SPI, destination and perhaps source.
 #[derive(Clone, Default)]
 pub(crate) struct InboundSad {
-    by_spi: CowMap<u32, Entry>,
-    by_destination: CowMap<(u32, IpAddr), Entry>,
-    by_source: CowMap<(u32, IpAddr, IpAddr), Entry>,
+    unicast: CowMap<u32, Entry>,
+    to_group: CowMap<(u32, IpAddr), Entry>,
+    from_sender: CowMap<(u32, IpAddr, IpAddr), Entry>,
 }
 
 impl InboundSad {
@@ -25,17 +25,17 @@ impl InboundSad {
         //= https://www.rfc-editor.org/rfc/rfc4301#section-4.1
         //# Search the SAD for a match on the combination of SPI, destination address, and source
         //# address.
-        if !self.by_source.is_empty()
-            && let Some(entry) = self.by_source.get(&(spi, destination, source))
+        if !self.from_sender.is_empty()
+            && let Some(entry) = self.from_sender.get(&(spi, destination, source))
         {
             return Some(entry);
         }
-        if !self.by_destination.is_empty()
-            && let Some(entry) = self.by_destination.get(&(spi, destination))
+        if !self.to_group.is_empty()
+            && let Some(entry) = self.to_group.get(&(spi, destination))
         {
             return Some(entry);
         }
-        self.by_spi.get(&spi)
+        self.unicast.get(&spi)
     }
 
     /// The SA of a name: the most exact that has it.
@@ -47,11 +47,11 @@ impl InboundSad {
     pub(crate) fn is_taken(&self, lookup: Lookup, id: SaId) -> bool {
         let (destination, source) = (id.local.ip(), id.remote.ip());
         match lookup {
-            Lookup::Spi => self.by_spi.get(&id.spi).is_some(),
-            Lookup::SpiDestination => self.by_destination.get(&(id.spi, destination)).is_some(),
+            Lookup::Spi => self.unicast.get(&id.spi).is_some(),
+            Lookup::SpiDestination => self.to_group.get(&(id.spi, destination)).is_some(),
             Lookup::SpiDestinationSource => {
                 let key = (id.spi, destination, source);
-                self.by_source.get(&key).is_some()
+                self.from_sender.get(&key).is_some()
             }
         }
     }
@@ -61,12 +61,10 @@ impl InboundSad {
         let spi = entry.sa.common.spi;
         let (destination, source) = (entry.path.local.ip(), entry.path.remote.ip());
         match entry.sa.lookup {
-            Lookup::Spi => self.by_spi.insert(spi, Arc::new(entry)),
-            Lookup::SpiDestination => self
-                .by_destination
-                .insert((spi, destination), Arc::new(entry)),
+            Lookup::Spi => self.unicast.insert(spi, Arc::new(entry)),
+            Lookup::SpiDestination => self.to_group.insert((spi, destination), Arc::new(entry)),
             Lookup::SpiDestinationSource => self
-                .by_source
+                .from_sender
                 .insert((spi, destination, source), Arc::new(entry)),
         };
     }
@@ -74,16 +72,16 @@ impl InboundSad {
     /// Take out the SA of a name, the most exact that has it.
     pub(crate) fn remove(&mut self, id: SaId) -> Option<Entry> {
         let (spi, destination, source) = (id.spi, id.local.ip(), id.remote.ip());
-        self.by_source
+        self.from_sender
             .remove(&(spi, destination, source))
-            .or_else(|| self.by_destination.remove(&(spi, destination)))
-            .or_else(|| self.by_spi.remove(&spi))
+            .or_else(|| self.to_group.remove(&(spi, destination)))
+            .or_else(|| self.unicast.remove(&spi))
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Entry> {
-        self.by_source
+        self.from_sender
             .values()
-            .chain(self.by_destination.values())
-            .chain(self.by_spi.values())
+            .chain(self.to_group.values())
+            .chain(self.unicast.values())
     }
 }

@@ -94,6 +94,8 @@ pub(crate) struct Ancillary {
     pub(crate) tag: Option<[u8; 4]>,
     /// Traffic class octet of the outer header.
     pub(crate) traffic_class: u8,
+    /// Hop limit of the outer header; zero when not told.
+    pub(crate) hop_limit: u8,
 }
 
 impl Ancillary {
@@ -130,6 +132,11 @@ impl Ancillary {
             }
             (libc::IPPROTO_IPV6, libc::IPV6_TCLASS) => {
                 self.traffic_class = number(data)
+                    .and_then(|n| u8::try_from(n).ok())
+                    .unwrap_or_default();
+            }
+            (libc::IPPROTO_IPV6, libc::IPV6_HOPLIMIT) => {
+                self.hop_limit = number(data)
                     .and_then(|n| u8::try_from(n).ok())
                     .unwrap_or_default();
             }

@@ -3,6 +3,7 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -28,6 +29,8 @@ pub(crate) struct Run<'a> {
     pub(crate) remote: SocketAddr,
     /// DSCP and ECN of the outer header.
     pub(crate) traffic_class: u8,
+    /// DF of an IPv4 outer header.
+    pub(crate) dont_fragment: bool,
     /// The packets, one after the other.
     pub(crate) payload: &'a [u8],
     /// Size of each packet in octets.
@@ -46,12 +49,14 @@ impl<'a> Run<'a> {
 pub(crate) struct DatagramSocket {
     socket: Socket,
     local: SocketAddr,
+    /// What the kernel was last told about DF.
+    sets_df: AtomicBool,
 }
 
 /// How to open a socket.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Binding {
-    /// `UDP`, `ESP` or `IP`, for messages.
+    /// `UDP`, `ESP` and the like, for messages.
     pub(crate) protocol_name: &'static str,
     /// Datagram or raw.
     pub(crate) kind: Type,
@@ -95,6 +100,7 @@ impl DatagramSocket {
         Ok(Self {
             socket,
             local: bound.as_socket().unwrap_or(local),
+            sets_df: AtomicBool::new(true),
         })
     }
 
@@ -109,9 +115,25 @@ impl DatagramSocket {
         bound == address || (bound.is_unspecified() && bound.is_ipv4() == address.is_ipv4())
     }
 
-    /// Set an option that takes a number.
-    pub(crate) fn set_option(&self, level: i32, option: i32, value: i32) -> io::Result<()> {
+    /// Set an option to a number, or to numbers.
+    pub(crate) fn set_option<T: Copy>(&self, level: i32, option: i32, value: T) -> io::Result<()> {
         set_option(&self.socket, level, option, &value)
+    }
+
+    /// Have the kernel set DF on packets that fit the path, or on none.
+    ///
+    /// It is one setting for the whole socket; a message of IKE between two runs may get either.
+    pub(crate) fn set_dont_fragment(&self, yes: bool) {
+        if !self.local.is_ipv4() || self.sets_df.swap(yes, Ordering::Relaxed) == yes {
+            return;
+        }
+        let value = if yes {
+            libc::IP_PMTUDISC_WANT
+        } else {
+            libc::IP_PMTUDISC_DONT
+        };
+        // The kernel knows this option since the socket was opened with it.
+        let _ = self.set_option(libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, value);
     }
 
     /// Source address and traffic class as ancillary data.
@@ -128,6 +150,7 @@ impl DatagramSocket {
 
     /// Send each packet of a run by itself; a packet that is refused is counted and left out.
     pub(crate) fn send_singly(&self, run: &Run<'_>, counters: &Counters) {
+        self.set_dont_fragment(run.dont_fragment);
         let (to, control) = (SockAddr::from(run.remote), self.control(run));
         let mut packets = run.packets();
         while packets.len() > 0 {
@@ -266,5 +289,27 @@ pub(crate) fn set_option<T: Copy>(
         Err(io::Error::last_os_error())
     } else {
         Ok(())
+    }
+}
+
+/// Ask for an option that is a number.
+pub(crate) fn get_option(socket: impl AsFd, level: i32, option: i32) -> io::Result<u32> {
+    let mut value = 0_u32;
+    let mut octets = libc::socklen_t::try_from(size_of::<u32>()).unwrap_or_default();
+    // SAFETY: the kernel writes at most `octets` octets to `value` and their number to `octets`;
+    // both live until after the call.
+    let answer = unsafe {
+        libc::getsockopt(
+            socket.as_fd().as_raw_fd(),
+            level,
+            option,
+            (&raw mut value).cast(),
+            &raw mut octets,
+        )
+    };
+    if answer < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(value)
     }
 }

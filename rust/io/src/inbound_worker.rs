@@ -7,6 +7,8 @@ use std::sync::Arc;
 
 use perilune_engine::{InboundWorker as EngineWorker, Instant, OpenedBatch, PathInfo, Progress};
 use perilune_wire::demux::{NON_ESP_MARKER, Payload, classify};
+use perilune_wire::extension_header::AH;
+use perilune_wire::ip::ICMPV6;
 
 use crate::bump_in_the_wire::BumpInTheWire;
 use crate::clock;
@@ -15,7 +17,7 @@ use crate::device::{Boundary, DeviceError, Lost};
 use crate::event_queue::{IoEvent, wait_readable};
 use crate::frame_buffer::FrameBuffer;
 use crate::message::{RECEIVE_MESSAGES, ReceiveBuffers, Received};
-use crate::raw_esp::RawEspSocket;
+use crate::raw_socket::{RawSocket, RawUse};
 use crate::runtime::Shared;
 use crate::udp::{UdpRole, UdpSocket};
 
@@ -42,7 +44,7 @@ struct Opener {
 #[derive(Clone, Copy)]
 enum Source<'a> {
     Udp(&'a UdpSocket),
-    RawEsp(&'a RawEspSocket),
+    Raw(&'a RawSocket),
 }
 
 impl InboundWorker {
@@ -66,7 +68,7 @@ impl InboundWorker {
         let shared = Arc::clone(&self.opener.shared);
         let udp = shared.sockets.udp.iter().map(Source::Udp);
         let sources: Vec<_> = udp
-            .chain(shared.sockets.raw_esp.iter().map(Source::RawEsp))
+            .chain(shared.sockets.raw.iter().map(Source::Raw))
             .collect();
         let kick = &shared.inbound_kick;
         let mut wire = shared.device.unprotected().map(Wire::new);
@@ -195,11 +197,30 @@ impl Opener {
                 .data
                 .chunks_mut(segment)
                 .try_for_each(|one| self.take_datagram(from, one)),
-            Source::RawEsp(socket) => match socket.payload(message.data) {
-                Some(esp) => self.open(from, esp),
-                None => Ok(()),
-            },
+            Source::Raw(socket) => self.take_raw(from, socket.usage(), message.data),
         }
+    }
+
+    /// What a raw socket gave: with its header in IPv4, without in IPv6 (raw(7)).
+    fn take_raw(&mut self, from: PathInfo, usage: RawUse, data: &mut [u8]) -> Result<(), Lost> {
+        let mut rebuilt = match (usage, from.local) {
+            (RawUse::Esp, SocketAddr::V6(_)) => return self.open(from, data),
+            (RawUse::Ah, SocketAddr::V6(_)) => from.with_header(AH, data),
+            (RawUse::Icmp, SocketAddr::V6(_)) => from.with_header(ICMPV6, data),
+            (_, SocketAddr::V4(_)) => None,
+        };
+        let packet = rebuilt.as_deref_mut().unwrap_or(data);
+        if usage == RawUse::Icmp {
+            self.shared.engine.note_icmp_error(packet, self.now);
+            return Ok(());
+        }
+        let (engine, now) = (Arc::clone(&self.shared.engine), self.now);
+        while engine.open_packet(&mut self.engine, packet, &from, now, &mut self.batch)
+            == Progress::Full
+        {
+            self.write()?;
+        }
+        Ok(())
     }
 
     /// A datagram on the NAT traversal port (RFC 3948, section 2).
@@ -262,21 +283,21 @@ impl<'a> Source<'a> {
     fn as_fd(self) -> BorrowedFd<'a> {
         match self {
             Self::Udp(socket) => socket.as_fd(),
-            Self::RawEsp(socket) => socket.as_fd(),
+            Self::Raw(socket) => socket.as_fd(),
         }
     }
 
     fn path_info(&self, message: &Received<'_>) -> PathInfo {
         let bound = match self {
             Self::Udp(socket) => socket.local(),
-            Self::RawEsp(socket) => SocketAddr::new(socket.local(), 0),
+            Self::Raw(socket) => SocketAddr::new(socket.local(), 0),
         };
         let mut local = bound;
         if let Some(address) = message.ancillary.destination {
             local.set_ip(address);
         }
         let mut remote = message.from;
-        if matches!(self, Self::RawEsp(_)) {
+        if matches!(self, Self::Raw(_)) {
             // The kernel gives the protocol number in place of a port (raw(7)).
             remote.set_port(0);
         }
@@ -285,7 +306,7 @@ impl<'a> Source<'a> {
             remote,
             encapsulated: matches!(self, Self::Udp(_)),
             traffic_class: message.ancillary.traffic_class,
-            hop_limit: 0,
+            hop_limit: message.ancillary.hop_limit,
             flow_label: 0,
         }
     }

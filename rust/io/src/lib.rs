@@ -27,7 +27,7 @@ mod message;
 mod neighbor_queue;
 mod neighbor_table;
 mod outbound_worker;
-mod raw_esp;
+mod raw_socket;
 mod runtime;
 mod sockets;
 mod tun;

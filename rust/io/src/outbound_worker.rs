@@ -157,13 +157,13 @@ fn send_batch(shared: &Shared, batch: &mut SealedBatch) {
     for run in batch.runs() {
         let Path { local, remote } = run.path;
         let payload = batch.octets(run);
-        let (traffic_class, segment_octets) = (run.traffic_class, run.segment_size);
         let run_out = Run {
             local,
             remote,
-            traffic_class,
+            traffic_class: run.traffic_class,
+            dont_fragment: run.dont_fragment,
             payload,
-            segment_octets,
+            segment_octets: run.segment_size,
         };
         send_run(shared, run.encapsulation, &run_out);
     }
@@ -171,7 +171,10 @@ fn send_batch(shared: &Shared, batch: &mut SealedBatch) {
     for packet in batch.whole() {
         match send_whole(shared, packet) {
             Ok(()) => add(&counters.work.packets_sent, 1),
-            Err(reason) => counters.drop_packets(reason, 1),
+            Err(reason) => {
+                counters.drop_packets(reason, 1);
+                note_refusal(shared, packet, reason);
+            }
         }
     }
     for packet in batch.bypass() {
@@ -194,6 +197,16 @@ fn tell_senders(shared: &Shared) {
         let frame = [&VirtioNetHdr::PLAIN.to_octets()[..], &reply].concat();
         // If the device is gone, whoever reads it next is told.
         let _ = shared.device.write(&frame, &shared.counters, clock::now());
+    }
+}
+
+/// Learn from a packet that is too large what its path takes.
+fn note_refusal(shared: &Shared, packet: &[u8], reason: IoDrop) {
+    let known = shared.sockets.whole.as_ref();
+    if reason == IoDrop::SendTooBig
+        && let Some((remote, mtu)) = known.and_then(|sockets| sockets.mtu_to(packet))
+    {
+        shared.engine.note_path_mtu(remote, mtu, clock::now());
     }
 }
 

@@ -4,7 +4,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use crate::error::IoError;
-use crate::raw_esp::RawEspSocket;
+use crate::raw_socket::{RawSocket, RawUse};
 use crate::udp::{UdpRole, UdpSocket};
 use crate::whole_packets::WholePacketSockets;
 
@@ -17,8 +17,7 @@ pub struct SocketSettings {
     pub ike_port: u16,
     /// UDP port of IKE and ESP together.
     pub nat_t_port: u16,
-    /// Whether to open raw sockets: for ESP without UDP, for headers that the engine
-    /// makes, and for packets that bypass IPsec.
+    /// Whether to open raw sockets: for IPsec without UDP, whole packets, and ICMP errors.
     pub raw: bool,
     /// `SO_MARK` of everything that is sent.
     pub mark: Option<u32>,
@@ -28,7 +27,8 @@ pub struct SocketSettings {
 #[derive(Debug)]
 pub(crate) struct Sockets {
     pub(crate) udp: Vec<UdpSocket>,
-    pub(crate) raw_esp: Vec<RawEspSocket>,
+    /// Of ESP, AH and ICMP.
+    pub(crate) raw: Vec<RawSocket>,
     pub(crate) whole: Option<WholePacketSockets>,
 }
 
@@ -42,7 +42,7 @@ impl Sockets {
         }
         let mut sockets = Self {
             udp: Vec::new(),
-            raw_esp: Vec::new(),
+            raw: Vec::new(),
             whole: None,
         };
         for address in &settings.local_addresses {
@@ -74,8 +74,10 @@ impl Sockets {
             )?);
         }
         if settings.raw {
-            self.raw_esp
-                .push(RawEspSocket::open(address, settings.mark)?);
+            for usage in [RawUse::Ah, RawUse::Esp, RawUse::Icmp] {
+                let socket = RawSocket::open(address, usage, settings.mark)?;
+                self.raw.push(socket);
+            }
         }
         Ok(())
     }
@@ -85,9 +87,9 @@ impl Sockets {
         self.udp.iter().find(|socket| socket.serves(local))
     }
 
-    /// The raw socket with this local address.
-    pub(crate) fn raw_esp_for(&self, local: IpAddr) -> Option<&RawEspSocket> {
-        self.raw_esp.iter().find(|socket| socket.serves(local))
+    /// The raw socket that sends ESP from this local address.
+    pub(crate) fn raw_esp_for(&self, local: IpAddr) -> Option<&RawSocket> {
+        self.raw.iter().find(|socket| socket.sends_esp_from(local))
     }
 }
 

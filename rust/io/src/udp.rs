@@ -86,6 +86,7 @@ impl UdpSocket {
         if packets < 2 || !self.segmentation.load(Ordering::Relaxed) {
             return self.socket.send_singly(run, counters);
         }
+        self.socket.set_dont_fragment(run.dont_fragment);
         let mut control = self.socket.control(run);
         control.push_segment_size(u16::try_from(run.segment_octets).unwrap_or(u16::MAX));
         let to = SockAddr::from(run.remote);
@@ -153,6 +154,7 @@ impl UdpSocket {
             local,
             remote,
             traffic_class: 0,
+            dont_fragment: true,
             payload,
             segment_octets: payload.len(),
         };
@@ -218,6 +220,7 @@ mod tests {
                 local: from.local(),
                 remote: to.local(),
                 traffic_class: 0xb8,
+                dont_fragment: true,
                 payload: &payload,
                 segment_octets: 1000,
             };
@@ -246,6 +249,7 @@ mod tests {
             local: from.local(),
             remote: "[2001:db8::1]:4500".parse().unwrap(),
             traffic_class: 0,
+            dont_fragment: true,
             payload: &payload,
             segment_octets: 1000,
         };
