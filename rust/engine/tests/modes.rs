@@ -217,7 +217,10 @@ fn nesting_has_an_end() {
     };
     let packet = datagram(end(false, 1), end(false, 2), 0, b"deep");
     let four = Ends::new(&chain(4), false);
-    assert_eq!(four.open(&four.seal(&packet)[0]), [packet.clone()]);
+    assert_eq!(
+        four.open(&four.seal(&packet)[0]),
+        std::slice::from_ref(&packet)
+    );
     let five = Ends::new(&chain(5), false);
     assert!(five.seal(&packet).is_empty());
     assert_eq!(drops(&five.sender, DropReason::NestingTooDeep), 1);
