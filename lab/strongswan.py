@@ -20,7 +20,7 @@ ESP_PLUGIN = PLUGINS / "libstrongswan-kernel-libipsec.so"
 
 WANTED_PLUGINS = (
     "random nonce aes sha1 sha2 hmac kdf gcm openssl curve25519 gmp chapoly ctr ccm pem pkcs1 x509 "
-    "pubkey drbg kernel-libipsec kernel-netlink socket-default vici"
+    "pubkey drbg md5 xcbc cmac gcrypt kernel-libipsec kernel-netlink socket-default vici"
 )
 
 SETTINGS = """\
