@@ -19,7 +19,7 @@ import pytest
 from lab.capture import tap
 from lab.namespace import Namespace
 from lab.perilune import Perilune
-from lab.process import until
+from lab.process import PATIENCE_S, until
 from lab.traffic import ping, program, services, transfer
 from lab.wire import BUMP, HOST, ROUTER, Bumps, on_link, on_link6, two_bumps
 from perilune.databases.changes import AddPolicy
@@ -38,7 +38,7 @@ pytestmark = [
     pytest.mark.timeout(400),
 ]
 
-PATIENCE_S = 60.0
+
 BETWEEN = RuntimeSettings(wire=Wire("inside", "outside"))
 TUNNEL = Tunnel(left="10.1.0.0/24", right="10.2.0.0/24", path=path(on_link(1, BUMP), on_link(2, BUMP)))
 TUNNEL6 = replace(TUNNEL, left="2001:db8:1::/64", right="2001:db8:2::/64")
