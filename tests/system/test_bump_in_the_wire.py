@@ -6,6 +6,7 @@ is a condition, with a deadline that a busy machine keeps.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import sys
@@ -299,6 +300,8 @@ def test_daemons_in_the_wire_set_their_tunnel_up(link: Bumps, tmp_path: FilePath
             assert overheard.packets["IKE"] >= 4
             assert overheard.packets["ESP"] >= 4
             assert "between inside and outside" in a.log()
+            *_, last = json.loads(a.command("policies", "--json").stdout)
+            assert (last["name"], last["action"]) == ("unmatched", "bypass")
             for daemon in (a, b):
                 assert "Traceback" not in daemon.log()
     finally:

@@ -119,11 +119,10 @@ class Daemon(Observer):
             if self._routes is not None:
                 stack.callback(self._routes.close)
                 self._routes.open()
-            if last := last_entry(self._settings.daemon):
-                self._data_plane.apply([AddPolicy(last)], self._clock.now())
             stack.push_async_callback(self._control.close)
             await self._control.open()
             await self._load()
+            self._end_spd()
             self._listen_to_signals()
             stack.push_async_callback(self._end_tasks)
             self._tasks |= {
@@ -253,6 +252,12 @@ class Daemon(Observer):
                 policies=settings.policies,
             )
             self._driver.drain()
+
+    def _end_spd(self) -> None:
+        """Let by what no policy selects, if so configured: not before there are the policies that do."""
+        if last := last_entry(self._settings.daemon):
+            self._data_plane.apply([AddPolicy(last)], self._clock.now())
+            self._driver.policies[last.id] = last
 
     async def _dynamic_paths(self) -> dict[str, Path]:
         daemon = self._settings.daemon

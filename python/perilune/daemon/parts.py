@@ -60,6 +60,7 @@ def last_entry(daemon: DaemonSettings) -> SpdEntry | None:
         action=Action.BYPASS,
         local=everyone,
         remote=everyone,
+        acquires=False,
     )
 
 
