@@ -32,6 +32,11 @@ def cbc(bits: int, integrity: IntegId, *, esn: bool = False) -> EspSuite:
     return EspSuite(Encryption(EncrId.ENCR_AES_CBC, bits), integrity, _sn(esn))
 
 
+def separate(algorithm: EncrId, bits: int, integrity: IntegId, *, esn: bool = False) -> EspSuite:
+    """Return a suite of encryption and integrity, or of encryption alone."""
+    return EspSuite(Encryption(algorithm, bits), integrity, _sn(esn))
+
+
 def null(integrity: IntegId, *, esn: bool = False) -> EspSuite:
     """Return a suite without encryption: of AH, or of ESP."""
     return EspSuite(Encryption(EncrId.ENCR_NULL, 0), integrity, _sn(esn))

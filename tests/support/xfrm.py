@@ -12,33 +12,54 @@ from perilune.model.proposal import EspSuite
 from perilune.model.selector import TrafficSelector
 
 AEADS = {
-    EncrId.ENCR_AES_GCM_16: "rfc4106(gcm(aes))",
-    EncrId.ENCR_CHACHA20_POLY1305: "rfc7539esp(chacha20,poly1305)",
+    EncrId.ENCR_AES_CCM_8: ("rfc4309(ccm(aes))", 64),
+    EncrId.ENCR_AES_CCM_12: ("rfc4309(ccm(aes))", 96),
+    EncrId.ENCR_AES_CCM_16: ("rfc4309(ccm(aes))", 128),
+    EncrId.ENCR_AES_GCM_8: ("rfc4106(gcm(aes))", 64),
+    EncrId.ENCR_AES_GCM_12: ("rfc4106(gcm(aes))", 96),
+    EncrId.ENCR_AES_GCM_16: ("rfc4106(gcm(aes))", 128),
+    EncrId.ENCR_CHACHA20_POLY1305: ("rfc7539esp(chacha20,poly1305)", 128),
+    EncrId.ENCR_NULL_AUTH_AES_GMAC: ("rfc4543(gcm(aes))", 128),
 }
 CIPHERS = {
+    EncrId.ENCR_3DES: "cbc(des3_ede)",
     EncrId.ENCR_AES_CBC: "cbc(aes)",
+    EncrId.ENCR_AES_CTR: "rfc3686(ctr(aes))",
+    EncrId.ENCR_BLOWFISH: "cbc(blowfish)",
+    EncrId.ENCR_CAMELLIA_CBC: "cbc(camellia)",
+    EncrId.ENCR_CAST: "cbc(cast5)",
+    EncrId.ENCR_DES: "cbc(des)",
     EncrId.ENCR_NULL: "ecb(cipher_null)",
 }
 HASHES = {
+    IntegId.AUTH_AES_CMAC_96: ("cmac(aes)", 96),
+    IntegId.AUTH_AES_XCBC_96: ("xcbc(aes)", 96),
+    IntegId.AUTH_HMAC_MD5_96: ("hmac(md5)", 96),
+    IntegId.AUTH_HMAC_SHA1_96: ("hmac(sha1)", 96),
     IntegId.AUTH_HMAC_SHA2_256_128: ("hmac(sha256)", 128),
     IntegId.AUTH_HMAC_SHA2_384_192: ("hmac(sha384)", 192),
     IntegId.AUTH_HMAC_SHA2_512_256: ("hmac(sha512)", 256),
+    IntegId.PRIVATE_HMAC_RIPEMD_160_96: ("hmac(rmd160)", 96),
 }
-AEAD_ICV_BITS = 128
+"""Names of Linux, and the length of the ICV in bits."""
+
 REQID = 1
 
 
 def algorithms(protocol: SecurityProtocol, suite: EspSuite, keys: EspKeys) -> str:
     """Return the words for a suite with its keys."""
     encryption, integrity = (key.reveal().hex() for key in (keys.encryption, keys.integrity))
-    if name := AEADS.get(suite.encryption.id):
-        return f"aead {name} 0x{encryption} {AEAD_ICV_BITS}"
-    name, icv_bits = HASHES[suite.integrity]
-    words = f"auth-trunc {name} 0x{integrity} {icv_bits}"
-    if protocol is SecurityProtocol.AH:
-        return words
-    key = f"0x{encryption}" if encryption else '""'
-    return f"enc {CIPHERS[suite.encryption.id]} {key} {words}"
+    if aead := AEADS.get(suite.encryption.id):
+        name, icv_bits = aead
+        return f"aead {name} 0x{encryption} {icv_bits}"
+    words = []
+    if protocol is SecurityProtocol.ESP:
+        key = f"0x{encryption}" if encryption else '""'
+        words.append(f"enc {CIPHERS[suite.encryption.id]} {key}")
+    if suite.integrity is not IntegId.NONE:
+        name, icv_bits = HASHES[suite.integrity]
+        words.append(f"auth-trunc {name} 0x{integrity} {icv_bits}")
+    return " ".join(words)
 
 
 def network(selectors: tuple[TrafficSelector, ...]) -> str:

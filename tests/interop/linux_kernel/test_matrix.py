@@ -9,7 +9,7 @@ import pytest
 from perilune.databases.processing import Mode, SecurityProtocol
 from perilune.model.iana import EncrId, IntegId
 from perilune.model.proposal import EspSuite
-from support.esp_tunnel import LEFT_SPI, RIGHT_SPI, Tunnel, aead, cbc, null
+from support.esp_tunnel import LEFT_SPI, RIGHT_SPI, Tunnel, aead, cbc, null, separate
 from support.kernel_peer import (
     ENDS4,
     ENDS6,
@@ -36,10 +36,16 @@ SHAPES = {
 }
 """Columns of the table: mode, family inside, family outside."""
 
+SHA1 = IntegId.AUTH_HMAC_SHA1_96
 HASHES = (
     IntegId.AUTH_HMAC_SHA2_256_128,
     IntegId.AUTH_HMAC_SHA2_384_192,
     IntegId.AUTH_HMAC_SHA2_512_256,
+    SHA1,
+    IntegId.AUTH_AES_XCBC_96,
+    IntegId.AUTH_AES_CMAC_96,
+    IntegId.AUTH_HMAC_MD5_96,
+    IntegId.PRIVATE_HMAC_RIPEMD_160_96,
 )
 ESP_SUITES = (
     *(aead(EncrId.ENCR_AES_GCM_16, bits) for bits in (128, 192, 256)),
@@ -47,9 +53,26 @@ ESP_SUITES = (
     aead(EncrId.ENCR_CHACHA20_POLY1305, 256),
     aead(EncrId.ENCR_CHACHA20_POLY1305, 256, esn=True),
     *(cbc(bits, IntegId.AUTH_HMAC_SHA2_256_128) for bits in (128, 192, 256)),
-    *(cbc(256, integrity) for integrity in HASHES[1:]),
+    *(cbc(256, integrity) for integrity in HASHES[1:4]),
     cbc(256, IntegId.AUTH_HMAC_SHA2_256_128, esn=True),
     *(null(integrity) for integrity in HASHES),
+    aead(EncrId.ENCR_AES_GCM_8, 128),
+    aead(EncrId.ENCR_AES_GCM_12, 256),
+    aead(EncrId.ENCR_AES_CCM_8, 128),
+    aead(EncrId.ENCR_AES_CCM_12, 192),
+    aead(EncrId.ENCR_AES_CCM_16, 256, esn=True),
+    aead(EncrId.ENCR_NULL_AUTH_AES_GMAC, 128),
+    aead(EncrId.ENCR_NULL_AUTH_AES_GMAC, 256, esn=True),
+    separate(EncrId.ENCR_AES_CTR, 128, SHA1),
+    separate(EncrId.ENCR_AES_CTR, 256, IntegId.AUTH_HMAC_SHA2_256_128, esn=True),
+    separate(EncrId.ENCR_CAMELLIA_CBC, 128, SHA1),
+    separate(EncrId.ENCR_CAMELLIA_CBC, 256, IntegId.AUTH_AES_XCBC_96),
+    separate(EncrId.ENCR_3DES, 192, SHA1),
+    separate(EncrId.ENCR_DES, 64, IntegId.AUTH_HMAC_MD5_96),
+    separate(EncrId.ENCR_BLOWFISH, 128, SHA1),
+    separate(EncrId.ENCR_BLOWFISH, 448, SHA1),
+    separate(EncrId.ENCR_CAST, 128, SHA1),
+    separate(EncrId.ENCR_AES_CBC, 128, IntegId.NONE),
 )
 AH_SUITES = (
     *(null(integrity) for integrity in HASHES),

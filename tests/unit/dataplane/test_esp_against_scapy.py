@@ -19,9 +19,9 @@ from scapy.packet import Packet, Raw
 
 from perilune.databases.sad import Encapsulation
 from perilune.model.address import Path
-from perilune.model.iana import EncrId, IntegId, SnId
-from perilune.model.proposal import Encryption, EspSuite
-from support.esp_tunnel import RIGHT_SPI, START, SUITES, Tunnel, aead, cbc, keys_of, path
+from perilune.model.iana import EncrId, IntegId
+from perilune.model.proposal import EspSuite
+from support.esp_tunnel import RIGHT_SPI, START, SUITES, Tunnel, aead, cbc, keys_of, path, separate
 
 CRYPT_NAMES = {
     EncrId.ENCR_DES: "DES",
@@ -83,10 +83,6 @@ CRYPT_ALGOS.update(
 """Algorithms that scapy could have as well: all of them are OpenSSL's."""
 
 
-def _with(encryption: EncrId, bits: int, integrity: IntegId) -> EspSuite:
-    return EspSuite(Encryption(encryption, bits), integrity, SnId.SEQUENTIAL_32)
-
-
 SHA1, SHA2 = IntegId.AUTH_HMAC_SHA1_96, IntegId.AUTH_HMAC_SHA2_256_128
 COMBINED = (
     *(aead(EncrId.ENCR_AES_CCM_16, bits) for bits in (128, 192, 256)),
@@ -98,20 +94,20 @@ COMBINED = (
     *(aead(EncrId.ENCR_NULL_AUTH_AES_GMAC, bits) for bits in (128, 192, 256)),
 )
 SEPARATE = (
-    *(_with(EncrId.ENCR_AES_CTR, bits, SHA2) for bits in (128, 192, 256)),
-    *(_with(EncrId.ENCR_CAMELLIA_CBC, bits, SHA1) for bits in (128, 192, 256)),
-    _with(EncrId.ENCR_AES_CBC, 128, SHA1),
-    _with(EncrId.ENCR_AES_CBC, 256, IntegId.AUTH_AES_CMAC_96),
-    *(_with(EncrId.ENCR_NULL, 0, one) for one in AUTH_NAMES if one is not IntegId.NONE),
-    _with(EncrId.ENCR_DES, 64, IntegId.AUTH_HMAC_MD5_96),
-    _with(EncrId.ENCR_3DES, 192, SHA1),
-    _with(EncrId.ENCR_IDEA, 128, SHA1),
-    *(_with(EncrId.ENCR_CAST, bits, SHA1) for bits in (40, 80, 128)),
-    *(_with(EncrId.ENCR_BLOWFISH, bits, SHA1) for bits in (40, 128, 448)),
+    *(separate(EncrId.ENCR_AES_CTR, bits, SHA2) for bits in (128, 192, 256)),
+    *(separate(EncrId.ENCR_CAMELLIA_CBC, bits, SHA1) for bits in (128, 192, 256)),
+    separate(EncrId.ENCR_AES_CBC, 128, SHA1),
+    separate(EncrId.ENCR_AES_CBC, 256, IntegId.AUTH_AES_CMAC_96),
+    *(separate(EncrId.ENCR_NULL, 0, one) for one in AUTH_NAMES if one is not IntegId.NONE),
+    separate(EncrId.ENCR_DES, 64, IntegId.AUTH_HMAC_MD5_96),
+    separate(EncrId.ENCR_3DES, 192, SHA1),
+    separate(EncrId.ENCR_IDEA, 128, SHA1),
+    *(separate(EncrId.ENCR_CAST, bits, SHA1) for bits in (40, 80, 128)),
+    *(separate(EncrId.ENCR_BLOWFISH, bits, SHA1) for bits in (40, 128, 448)),
 )
 UNPROTECTED = (
-    _with(EncrId.ENCR_AES_CBC, 256, IntegId.NONE),
-    _with(EncrId.ENCR_3DES, 192, IntegId.NONE),
+    separate(EncrId.ENCR_AES_CBC, 256, IntegId.NONE),
+    separate(EncrId.ENCR_3DES, 192, IntegId.NONE),
 )
 V4_V4 = Tunnel()
 V6_V4 = Tunnel(left="2001:db8:1::/48", right="2001:db8:2::/48")
@@ -194,8 +190,8 @@ ESN_SUITES = (
         aead(one, 128, esn=True)
         for one in (EncrId.ENCR_AES_CCM_16, EncrId.ENCR_AES_GCM_8, EncrId.ENCR_NULL_AUTH_AES_GMAC)
     ),
-    replace(_with(EncrId.ENCR_AES_CTR, 128, SHA1), sequence_numbers=SnId.PARTIALLY_TRANSMITTED_64),
-    replace(_with(EncrId.ENCR_NULL, 0, SHA2), sequence_numbers=SnId.PARTIALLY_TRANSMITTED_64),
+    separate(EncrId.ENCR_AES_CTR, 128, SHA1, esn=True),
+    separate(EncrId.ENCR_NULL, 0, SHA2, esn=True),
 )
 
 
