@@ -51,6 +51,7 @@ def read_child(reader: Reader) -> ChildPolicy:
         dpd_action=reader.get(keys.DPD_ACTION),
         replay_window_packets=reader.get(keys.REPLAY_WINDOW),
         priority=reader.get(keys.PRIORITY) or None,
+        peers=reader.find(keys.PEERS_KEY) or (),
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 from perilune.config.children import read_child
 from perilune.config.hosts import is_single
 from perilune.config.insecure import check_insecure
@@ -10,10 +12,11 @@ from perilune.config.schema import child as child_keys
 from perilune.config.schema import connection as keys
 from perilune.config.schema.section import OptionalKey, SectionSchema
 from perilune.config.settings import DaemonSettings
-from perilune.databases.pad import PadEntry, StartAction
+from perilune.databases.pad import AddressRange, PadEntry, StartAction
 from perilune.databases.spd import Action
-from perilune.model.identity import Identity
 from perilune.model.time import Duration
+
+T = TypeVar("T")
 
 
 def read_connection(reader: Reader, daemon: DaemonSettings) -> PadEntry:
@@ -39,8 +42,10 @@ def read_connection(reader: Reader, daemon: DaemonSettings) -> PadEntry:
         local_port=_local_port(reader, daemon),
         remote_port=reader.get(keys.REMOTE_PORT),
         proposals=check_insecure(reader, keys.PROPOSALS, allowed=keys.ALLOW_INSECURE),
-        local_id=_identity(reader, keys.LOCAL, keys.LOCAL_ID),
-        remote_id=_identity(reader, keys.REMOTE, keys.REMOTE_ID),
+        local_id=_of_round(reader, keys.LOCAL, keys.LOCAL_ID),
+        remote_id=_of_round(reader, keys.REMOTE, keys.REMOTE_ID),
+        remote_claims=_claims(reader),
+        order=reader.get(keys.ORDER),
         encap=reader.get(keys.ENCAP),
         fragmentation=reader.get(keys.FRAGMENTATION),
         dpd_delay=reader.get(keys.DPD_DELAY),
@@ -52,11 +57,14 @@ def read_connection(reader: Reader, daemon: DaemonSettings) -> PadEntry:
     )
 
 
-def _identity(
-    reader: Reader, schema: SectionSchema, key: OptionalKey[Identity] | OptionalKey[Identity | None]
-) -> Identity | None:
+def _of_round(reader: Reader, schema: SectionSchema, key: OptionalKey[T]) -> T | None:
     rounds = reader.sections(schema)
     return rounds[0].find(key) if rounds else None
+
+
+def _claims(reader: Reader) -> tuple[AddressRange, ...]:
+    rounds = reader.sections(keys.REMOTE)
+    return rounds[0].get(keys.CLAIMS) if rounds else ()
 
 
 def _local_port(reader: Reader, daemon: DaemonSettings) -> int:

@@ -6,6 +6,7 @@ from perilune.config.reader import Reader
 from perilune.config.schema.secret import OWNER, SECRET_KEY
 from perilune.databases.pad import PadEntry, SharedSecret
 from perilune.databases.spd import Action
+from perilune.model.identity_pattern import matches
 
 
 def read_secret(reader: Reader) -> SharedSecret | None:
@@ -25,8 +26,10 @@ def check_secrets(reader: Reader, connection: PadEntry, secrets: tuple[SharedSec
     """Warn of a connection for which there is no secret."""
     if connection.children and all(child.action is not Action.PROTECT for child in connection.children):
         return
-    remote = connection.remote_id
+    remote = connection.definite_remote_id
     if not secrets:
         reader.warn("there is no secret, and so no peer can be authenticated")
-    elif remote and not any(not one.owners or remote in one.owners for one in secrets):
+    elif remote and not any(
+        not one.owners or any(matches(owner, remote) for owner in one.owners) for one in secrets
+    ):
         reader.warn(f"no section secrets.ike<suffix> has a secret for '{remote}'")

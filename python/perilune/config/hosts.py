@@ -107,6 +107,27 @@ HOSTS: Kind[tuple[Host, ...]] = Kind(
 """A list of places where an end may be."""
 
 
+def _read_ranges(text: str) -> tuple[AddressRange, ...]:
+    if text == "any":
+        return ()
+    found: list[AddressRange] = []
+    for word in words(text):
+        if "/" in word:
+            found.append(AddressRange(*read_network(word)))
+        elif "-" in word:
+            found.append(AddressRange(*read_range(word)))
+        else:
+            address = read_address(word)
+            found.append(AddressRange(address, address))
+    return tuple(found)
+
+
+ADDRESS_RANGES: Kind[tuple[AddressRange, ...]] = Kind(
+    "`any`, or a list of addresses, ranges `a-b` and subnets", _read_ranges
+)
+"""Some addresses of either family; none is any."""
+
+
 def is_single(host: Host) -> bool:
     """Whether a connection can be begun to such a place: it is a name or one address."""
     return isinstance(host, HostName) or host.first == host.last

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from perilune.config.values import Kind, quote
-from perilune.model.errors import ConfigError
+from perilune.config.values import Kind, quote, words
+from perilune.model.distinguished_name import DistinguishedName
+from perilune.model.errors import ConfigError, DecodeError
 from perilune.model.iana import IdType
 from perilune.model.identity import Identity
+from perilune.model.identity_pattern import IdentityPattern, parse_pattern
 
 _TYPES = {
     "ipv4": IdType.ID_IPV4_ADDR,
@@ -16,20 +18,21 @@ _TYPES = {
     "email": IdType.ID_RFC822_ADDR,
     "userfqdn": IdType.ID_RFC822_ADDR,
     "keyid": IdType.ID_KEY_ID,
+    "asn1dn": IdType.ID_DER_ASN1_DN,
 }
 _ALIASES = {"dns": "fqdn", "userfqdn": "email"}
-_NEED_CERTIFICATES = ("asn1dn", "asn1gn")
+_NEED_CERTIFICATES = ("asn1gn",)
 _ADDRESS_OCTETS = {IdType.ID_IPV4_ADDR: 4, IdType.ID_IPV6_ADDR: 16}
 ANY = "%any"
 """Stands for every identity."""
 
 
 def _read_identity(text: str) -> Identity:
+    if parse_pattern(text) is not None:
+        raise ConfigError(f"{quote(text)} is a group, where one identity belongs")
     prefix, colon, rest = text.partition(":")
     if colon and prefix in _NEED_CERTIFICATES:
-        raise ConfigError(
-            f"{quote(text)}: distinguished names need certificates, which are not supported yet"
-        )
+        raise ConfigError(f"{quote(text)}: general names need certificates, which are not supported yet")
     if colon and prefix.startswith("{"):
         raise ConfigError(f"{quote(text)}: types by their number are not supported yet")
     if colon and prefix in _TYPES and rest.startswith("#"):
@@ -38,7 +41,9 @@ def _read_identity(text: str) -> Identity:
         return Identity.parse(f"email:{text[2:]}")
     identity = Identity.parse(f"{_ALIASES[prefix]}:{rest}" if colon and prefix in _ALIASES else text)
     if b"*" in identity.data and identity.type in (IdType.ID_FQDN, IdType.ID_RFC822_ADDR):
-        raise ConfigError(f"{quote(text)}: wildcards in identities are not supported yet; {ANY} takes any")
+        raise ConfigError(
+            f"{quote(text)}: a wildcard is *.DOMAIN, *@DOMAIN, {ANY}, or in a distinguished name"
+        )
     return identity
 
 
@@ -50,17 +55,36 @@ def _of_octets(type_: IdType, text: str, whole: str) -> Identity:
         raise ConfigError(f"{quote(whole)}: hexadecimal digits belong behind '#'") from None
     if not data or len(data) != _ADDRESS_OCTETS.get(type_, len(data)):
         raise ConfigError(f"{quote(whole)} has not as many octets as its type")
+    if type_ is IdType.ID_DER_ASN1_DN:
+        try:
+            DistinguishedName.decode(data)
+        except DecodeError:
+            raise ConfigError(f"{quote(whole)} is not the DER of a distinguished name") from None
     return Identity(type_, data)
 
 
-def _read_identity_or_any(text: str) -> Identity | None:
-    return None if text == ANY else _read_identity(text)
+def _read_peer(text: str) -> Identity | IdentityPattern | None:
+    return None if text == ANY else _read_name(text)
 
 
-_DESCRIPTION = "address, name, `a@b`, `keyid:`text, `type:#hex`"
+def _read_name(text: str) -> Identity | IdentityPattern:
+    return parse_pattern(text) or _read_identity(text)
+
+
+_DESCRIPTION = "address, name, `a@b`, distinguished name, `keyid:`text, `type:#hex`"
+_GROUPS = "; a group `*.DOMAIN`, `*@DOMAIN`, subnet, range `a-b`, `C=CH, O=*, CN=x`, `C=CH, *`"
 
 IDENTITY: Kind[Identity] = Kind(_DESCRIPTION, _read_identity)
 """One identity."""
 
-IDENTITY_OR_ANY: Kind[Identity | None] = Kind(_DESCRIPTION + f" or `{ANY}`", _read_identity_or_any)
-"""One identity; None is any."""
+PEER: Kind[Identity | IdentityPattern | None] = Kind(_DESCRIPTION + _GROUPS + f"; or `{ANY}`", _read_peer)
+"""One identity, or a group of them; None is any."""
+
+
+def _read_peers(text: str) -> tuple[Identity | IdentityPattern, ...]:
+    # A distinguished name has commas of its own; it stands alone.
+    return tuple(map(_read_name, [text] if "=" in text else words(text)))
+
+
+PEERS: Kind[tuple[Identity | IdentityPattern, ...]] = Kind("list of identities and groups", _read_peers)
+"""Some identities and groups."""

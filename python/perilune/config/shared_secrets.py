@@ -8,10 +8,11 @@ from __future__ import annotations
 import base64
 import binascii
 
-from perilune.config.identities import IDENTITY_OR_ANY
+from perilune.config.identities import PEER
 from perilune.config.values import Kind
 from perilune.model.errors import ConfigError, LocalError
 from perilune.model.identity import Identity
+from perilune.model.identity_pattern import IdentityPattern
 from perilune.model.secret import Secret
 
 LONGEST_SECRET_OCTETS = 4096
@@ -44,14 +45,14 @@ SECRET: Kind[Secret] = Kind("text, `0x` and hexadecimal, or `0s` and Base64", _r
 """A pre-shared key."""
 
 
-def _read_owner(text: str) -> Identity | None:
+def _read_owner(text: str) -> Identity | IdentityPattern | None:
     try:
-        return IDENTITY_OR_ANY.read(text)
+        return PEER.read(text)
     except LocalError:
         raise ConfigError(
             "this is no identity; each setting needs a line of its own, and text with blanks needs quotes"
         ) from None
 
 
-OWNER: Kind[Identity | None] = Kind(IDENTITY_OR_ANY.description, _read_owner)
+OWNER: Kind[Identity | IdentityPattern | None] = Kind(PEER.description, _read_owner)
 """An identity that may use a key; None is any."""

@@ -13,6 +13,7 @@ from perilune.databases.sad import Lifetime
 from perilune.databases.spd import Action
 from perilune.model.address import IKE_PORT, IpAddress
 from perilune.model.identity import Identity
+from perilune.model.identity_pattern import IdentityPattern, matches, same_identity
 from perilune.model.proposal import Proposal
 from perilune.model.secret import Secret
 from perilune.model.selector import LAST_PORT, TrafficSelector, layer_text
@@ -127,6 +128,10 @@ class ChildPolicy:
     priority: int | None = None
     """Place in the SPD, smaller first; None puts narrower selectors before wider ones."""
 
+    peers: tuple[Identity | IdentityPattern, ...] = ()
+    """Names of those who may have it, of all that the connection accepts; none is all of them (section
+    4.4.1.1, "Name")."""
+
     spd_entry: str = ""
     """Name of the entry of `policies` that its SAs are made for; empty where the child is its own entry."""
 
@@ -146,8 +151,15 @@ class PadEntry:
     local_id: Identity | None = None
     """None is the address of our end."""
 
-    remote_id: Identity | None = None
-    """None accepts any identity that has a secret."""
+    remote_id: Identity | IdentityPattern | None = None
+    """Who the peer is, or the group that it is of; None accepts any identity that has a secret."""
+
+    remote_claims: tuple[AddressRange, ...] = ()
+    """Addresses that the peer may claim at its end of a child (section 4.4.3.3); none is any that a child
+    allows."""
+
+    order: int = 0
+    """Entries with a smaller number are tried first, then those that name the peer most exactly."""
 
     encap: bool = False
     """Pretend a NAT, so that ESP always travels in UDP."""
@@ -170,6 +182,15 @@ class PadEntry:
 
     children: tuple[ChildPolicy, ...] = ()
 
+    def accepts(self, remote: Identity) -> bool:
+        """Whether a peer of this identity may be one of the entry's."""
+        return self.remote_id is None or matches(self.remote_id, remote)
+
+    @property
+    def definite_remote_id(self) -> Identity | None:
+        """Who the peer is, where that is only one."""
+        return self.remote_id if isinstance(self.remote_id, Identity) else None
+
     def child(self, name: str) -> ChildPolicy | None:
         """Return the child with a name, or None."""
         return next((child for child in self.children if child.name == name), None)
@@ -184,8 +205,8 @@ class SharedSecret:
     """A pre-shared key and whose it is (`secrets.ike*`)."""
 
     secret: Secret
-    owners: tuple[Identity, ...] = ()
-    """Identities that may use it; empty is everyone."""
+    owners: tuple[Identity | IdentityPattern, ...] = ()
+    """Identities that may use it, or groups of them; empty is everyone."""
 
     name: str = ""
     """Of its section, such as `ike-gw`; empty where it has none."""
@@ -199,4 +220,9 @@ class SharedSecret:
         """Return how well the secret fits a pair of identities: 0 is not at all, more is better."""
         if not self.owners:
             return 1
-        return 2 * (remote in self.owners) + 2 * (remote in self.owners and local in self.owners)
+        exact = [owner for owner in self.owners if isinstance(owner, Identity)]
+        has_remote = any(same_identity(owner, remote) for owner in exact)
+        has_local = any(matches(owner, local) for owner in self.owners)
+        if not has_remote and not any(matches(owner, remote) for owner in self.owners):
+            return 0
+        return 2 + 2 * has_remote + has_local

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
-from perilune.databases.pad import ChildPolicy, PadEntry
+from perilune.databases.pad import ChildPolicy
 from perilune.databases.spd import Action
+from perilune.ike.authenticated import Authenticated
 from perilune.ike.child_agreement import ChildTerms
+from perilune.ike.child_authorization import claimed, may_have, not_authorized
 from perilune.ike.child_offer import SPI_OCTETS, esp_spi
 from perilune.ike.narrowing import Selectors, covers, narrow, resolve, text
 from perilune.ike.negotiation import Choice, choose
 from perilune.ike.received import require, require_selectors
 from perilune.ike.refusal import Refusal
-from perilune.model.address import Path
 from perilune.model.iana import NotifyType, PayloadType, TransformType
 from perilune.model.proposal import Proposal
 from perilune.model.spi import Spi
@@ -97,9 +98,8 @@ class _Candidate:
 
 
 def grant(
-    entry: PadEntry,
+    peer: Authenticated,
     request: ChildRequest,
-    path: Path,
     *,
     preferred: int | None = None,
     only: str | None = None,
@@ -107,16 +107,20 @@ def grant(
     """Find the child that fits a request best, narrowed to what both sides allow.
 
     Args:
-        entry: The connection.
+        peer: Who asks; its connection has the children.
         request: What the peer asks for.
-        path: Whose ends dynamic selectors stand for.
         preferred: Method of the KE payload, if there is one.
         only: The child whose SA is rekeyed; None allows any.
 
     Raises:
         Refusal: Nothing fits; the notify is TS_UNACCEPTABLE or NO_PROPOSAL_CHOSEN.
     """
-    candidates = _fitting(entry, request, path, only)
+    entry = peer.entry
+    remote = claimed(entry, request.remote)
+    if not remote:
+        raise not_authorized(entry, peer.remote_id, request.remote)
+    request = replace(request, remote=remote)
+    candidates = _fitting(peer, request, only)
     refusal: Refusal | None = None
     for candidate in candidates:
         proposals = candidate.policy.proposals
@@ -129,12 +133,13 @@ def grant(
             refusal = refusal or error
             continue
         return ChildGrant(candidate.policy, choice, candidate.local, candidate.remote)
-    raise refusal or _selectors_refused(entry, request, path, only)
+    raise refusal or _selectors_refused(peer, request, only)
 
 
-def _fitting(entry: PadEntry, request: ChildRequest, path: Path, only: str | None) -> list[_Candidate]:
+def _fitting(peer: Authenticated, request: ChildRequest, only: str | None) -> list[_Candidate]:
     found: list[_Candidate] = []
-    for policy in _children(entry, only):
+    path = peer.init_path
+    for policy in _children(peer, only):
         local = narrow(resolve(policy.local_ts, path.local.address), request.local)
         remote = narrow(resolve(policy.remote_ts, path.remote.address), request.remote)
         if local and remote:
@@ -142,22 +147,23 @@ def _fitting(entry: PadEntry, request: ChildRequest, path: Path, only: str | Non
     return sorted(found, key=lambda candidate: candidate.rank(request))
 
 
-def _children(entry: PadEntry, only: str | None) -> list[ChildPolicy]:
-    return [c for c in entry.children if c.action is Action.PROTECT and only in {None, c.name}]
+def _children(peer: Authenticated, only: str | None) -> list[ChildPolicy]:
+    named = [c for c in peer.entry.children if c.action is Action.PROTECT and only in {None, c.name}]
+    return [child for child in named if may_have(child, peer.remote_id)]
 
 
-def _selectors_refused(entry: PadEntry, request: ChildRequest, path: Path, only: str | None) -> Refusal:
-    local, remote = path.local.address, path.remote.address
+def _selectors_refused(peer: Authenticated, request: ChildRequest, only: str | None) -> Refusal:
+    local, remote = peer.init_path.local.address, peer.init_path.remote.address
     ours = [
         f"{text(resolve(child.local_ts, local))} === {text(resolve(child.remote_ts, remote))}"
-        for child in _children(entry, only)
+        for child in _children(peer, only)
     ]
     return Refusal(
         "no child allows these traffic selectors",
         NotifyType.TS_UNACCEPTABLE,
         ours=" | ".join(ours) or "no child",
         theirs=f"{text(request.local)} === {text(request.remote)}",
-        hint=f"connections.{entry.name}.children.*.local_ts and remote_ts",
+        hint=f"connections.{peer.entry.name}.children.*.local_ts and remote_ts",
     )
 
 

@@ -12,6 +12,7 @@ from perilune.ike.refusal import NotAuthentic
 from perilune.model.address import IpAddress, Path
 from perilune.model.errors import PeerError
 from perilune.model.identity import Identity
+from perilune.model.identity_pattern import same_identity
 
 _UNRESOLVED_WIDTH: Final = 129
 """A host name may stand for any address, so it fits worse than any range."""
@@ -32,7 +33,7 @@ class Pad:
         """Return the entries whose addresses fit a path, those that name it most exactly first."""
         ranked = [(_width(entry, path), entry) for entry in self.entries]
         fitting = [(width, entry) for width, entry in ranked if width is not None]
-        return [entry for _, entry in sorted(fitting, key=lambda pair: pair[0])]
+        return [entry for _, entry in sorted(fitting, key=lambda pair: (pair[1].order, pair[0]))]
 
     def entry_of(
         self, entries: Sequence[PadEntry], remote: Identity, asked: Identity | None, path: Path
@@ -48,15 +49,17 @@ class Pad:
         Raises:
             NotAuthentic: There is none.
         """
-        known = [entry for entry in entries if entry.remote_id in {None, remote}]
+        known = [entry for entry in entries if entry.accepts(remote)]
         if not known:
             names = ", ".join(f"{entry.name} wants '{entry.remote_id}'" for entry in entries)
             raise NotAuthentic(f"no connection for '{remote}': {names}", f"{_only(entries)}.remote.id")
-        wanted = [entry for entry in known if asked in {None, local_identity(entry, path)}]
+        wanted = [
+            entry for entry in known if asked is None or same_identity(asked, local_identity(entry, path))
+        ]
         if not wanted:
             names = ", ".join(f"{entry.name} is '{local_identity(entry, path)}'" for entry in known)
             raise NotAuthentic(f"the peer asks for '{asked}': {names}", f"{_only(known)}.local.id")
-        return min(wanted, key=lambda entry: entry.remote_id is None)
+        return min(wanted, key=lambda entry: (entry.order, _generality(entry)))
 
     def secret(self, local: Identity, remote: Identity) -> SharedSecret:
         """Return the pre-shared key that fits a pair of identities best.
@@ -95,6 +98,13 @@ def key_of(entry: PadEntry) -> str:
 def hint_for_us(entry: PadEntry, shared: SharedSecret | None) -> str:
     """Return the keys of the configuration to look at where the peer does not believe us."""
     return f"{key_of(entry)}.local.id and {shared.key if shared else f'secrets.{ANY_SECTION}'}.secret"
+
+
+def _generality(entry: PadEntry) -> int:
+    """Return how many identities an entry accepts: one, a group, or any."""
+    if entry.remote_id is None:
+        return 2
+    return 0 if entry.definite_remote_id is not None else 1
 
 
 def _only(entries: Sequence[PadEntry]) -> str:

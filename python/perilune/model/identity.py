@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from perilune.model.address import IpAddress
-from perilune.model.errors import LocalError
+from perilune.model.distinguished_name import DistinguishedName
+from perilune.model.errors import DecodeError, LocalError
 from perilune.model.iana import IdType
 
 _MOST_SHOWN_OCTETS = 256
@@ -30,8 +31,9 @@ class Identity:
     def parse(cls, text: str) -> Identity:
         """Read an identity as swanctl.conf writes it.
 
-        `ipv4:`, `ipv6:`, `fqdn:`, `email:` (or `rfc822:`) and `keyid:` name the type; `@name` is a name and
-        `@#0a0b` is a key id in hexadecimal; else an address, an `a@b` or a plain name says its type itself.
+        `ipv4:`, `ipv6:`, `fqdn:`, `email:` (or `rfc822:`), `keyid:` and `asn1dn:` name the type; `@name` is
+        a name and `@#0a0b` is a key id in hexadecimal; else an address, an `a@b`, a distinguished name or a
+        plain one says its type itself.
 
         Raises:
             LocalError: The text is no identity of the type it names.
@@ -39,6 +41,8 @@ class Identity:
         prefix, colon, rest = text.partition(":")
         if colon and prefix in _PREFIXES:
             return _PREFIXES[prefix](rest)
+        if "=" in text:
+            return _distinguished(text)
         if text.startswith("@#"):
             return _hexadecimal_key_id(text[2:])
         if text.startswith("@"):
@@ -61,7 +65,15 @@ class Identity:
                 return _printable(self.data)
             case IdType.ID_KEY_ID:
                 return f"keyid:0x{self.data.hex()}"
-        return f"id type {self.type}:0x{self.data.hex()}"
+        name = _distinguished_text(self.data) if self.type == IdType.ID_DER_ASN1_DN else None
+        return name or f"id type {self.type}:0x{self.data.hex()}"
+
+
+def _distinguished_text(data: bytes) -> str | None:
+    try:
+        return _printable(str(DistinguishedName.decode(data)).encode())
+    except DecodeError:
+        return None
 
 
 def _printable(data: bytes) -> str:
@@ -80,9 +92,11 @@ def _address(text: str, version: int) -> Identity:
     return Identity.of_address(address)
 
 
+def _distinguished(text: str) -> Identity:
+    return Identity(IdType.ID_DER_ASN1_DN, DistinguishedName.parse(text).encode())
+
+
 def _name(text: str) -> Identity:
-    if "=" in text:
-        raise LocalError(f"'{text}': distinguished names need certificates, which this version has not")
     if not text or not text.isprintable() or " " in text:
         raise LocalError(f"'{text}' is no name")
     return Identity(IdType.ID_FQDN, text.encode())
@@ -114,4 +128,5 @@ _PREFIXES = {
     "email": _mail,
     "rfc822": _mail,
     "keyid": _key_id,
+    "asn1dn": _distinguished,
 }

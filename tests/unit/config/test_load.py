@@ -356,9 +356,9 @@ conections { }
         ("encap = perhaps", "'perhaps' is not one of yes, no"),
         ("local_port = 501", "neither daemon.port"),
         ("rekey_time = 1m\nrand_time = 2m", "rekey_time is less than rand_time"),
-        ("local { id = C=CH }", "certificates"),
+        ("local { id = *.example }", "is a group"),
         ("local { cert { } }", "this section is known to swanctl.conf"),
-        ("remote { id = *.example }", "wildcards"),
+        ("remote { id = a*.example }", "a wildcard is"),
         ("children { x { }\n y = 1 }", "this key is not known"),
     ],
 )

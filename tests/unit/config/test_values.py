@@ -7,7 +7,7 @@ from ipaddress import ip_address
 import pytest
 
 from perilune.config.hosts import HOSTS, is_single
-from perilune.config.identities import IDENTITY, IDENTITY_OR_ANY
+from perilune.config.identities import IDENTITY, PEER, PEERS
 from perilune.config.shared_secrets import SECRET
 from perilune.config.values import (
     COUNT,
@@ -22,9 +22,11 @@ from perilune.config.values import (
     number,
 )
 from perilune.databases.pad import ANY_IPV4, ANY_IPV6, AddressRange, HostName
+from perilune.model.distinguished_name import DistinguishedName
 from perilune.model.errors import ConfigError, LocalError
 from perilune.model.iana import IdType
 from perilune.model.identity import Identity
+from perilune.model.identity_pattern import DnTree, MailTree, NameTree
 from perilune.model.time import Duration
 
 
@@ -172,6 +174,12 @@ def test_where_a_connection_can_be_begun_to() -> None:
         ("a@b", IdType.ID_RFC822_ADDR, b"a@b"),
         ("@@a@b", IdType.ID_RFC822_ADDR, b"a@b"),
         ("userfqdn:a@b", IdType.ID_RFC822_ADDR, b"a@b"),
+        ("CN=a", IdType.ID_DER_ASN1_DN, bytes.fromhex("300c310a300806035504030c0161")),
+        (
+            "asn1dn:#300c310a300806035504030c0161",
+            IdType.ID_DER_ASN1_DN,
+            bytes.fromhex("300c310a300806035504030c0161"),
+        ),
         ("192.0.2.1", IdType.ID_IPV4_ADDR, bytes([192, 0, 2, 1])),
         ("ipv4:#c0000201", IdType.ID_IPV4_ADDR, bytes([192, 0, 2, 1])),
         ("::1", IdType.ID_IPV6_ADDR, bytes(15) + b"\x01"),
@@ -181,14 +189,16 @@ def test_where_a_connection_can_be_begun_to() -> None:
     ],
 )
 def test_identity(text: str, type_: IdType, data: bytes) -> None:
-    assert IDENTITY.read(text) == IDENTITY_OR_ANY.read(text) == Identity(type_, data)
+    assert IDENTITY.read(text) == PEER.read(text) == Identity(type_, data)
 
 
 @pytest.mark.parametrize(
     "text",
     [
         "",
-        "C=CH, CN=moon",
+        "C=CH, moon",
+        "C=CH, CN=*",
+        "10.0.0.0/24",
         "asn1dn:#30",
         "*.example.org",
         "*@x",
@@ -204,8 +214,15 @@ def test_no_identity(text: str) -> None:
         IDENTITY.read(text)
 
 
+def test_a_peer_may_be_one_of_a_group() -> None:
+    assert PEER.read("*.example.org") == NameTree("example.org")
+    assert PEER.read("C=CH, *") == DnTree(DistinguishedName.parse("C=CH"), with_subtree=True)
+    assert PEERS.read("moon, *@example.org") == (Identity(IdType.ID_FQDN, b"moon"), MailTree("example.org"))
+    assert PEERS.read("C=CH, CN=moon") == (Identity.parse("C=CH, CN=moon"),)
+
+
 def test_any_identity() -> None:
-    assert IDENTITY_OR_ANY.read("%any") is None
+    assert PEER.read("%any") is None
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from perilune.config.identities import PEERS
 from perilune.config.proposals import ESP_PROPOSALS
 from perilune.config.schema.section import (
     NO_TIME,
@@ -18,6 +19,8 @@ from perilune.databases.pad import ChildSelector, LossAction, StartAction
 from perilune.databases.sad import LARGEST_WINDOW_PACKETS, SMALLEST_WINDOW_PACKETS
 from perilune.databases.spd import Action
 from perilune.model.errors import ConfigError
+from perilune.model.identity import Identity
+from perilune.model.identity_pattern import IdentityPattern
 from perilune.model.proposal import Proposal
 from perilune.model.time import Duration
 
@@ -130,6 +133,13 @@ REPLAY_WINDOW: Key[int] = Key(
     "128",
     "Packets that may come late; `0` switches replay protection off (swanctl.conf: 32).",
 )
+PEERS_KEY: OptionalKey[tuple[Identity | IdentityPattern, ...]] = OptionalKey(
+    "peers",
+    PEERS,
+    "everyone whom the connection accepts",
+    "Which peers may have the child, by identity: it is the name of an SPD entry in the words of RFC 4301,"
+    " section 4.4.1.1. swanctl.conf has no such key.",
+)
 PRIORITY: Key[int] = Key(
     "priority",
     number(0, 2**32 - 1),
@@ -161,6 +171,7 @@ CHILD = SectionSchema(
         DPD_ACTION,
         REPLAY_WINDOW,
         PRIORITY,
+        PEERS_KEY,
         HOSTACCESS,
     ),
     unsupported_keys=(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from enum import Enum, auto
 
-from perilune.config.hosts import HOSTS
-from perilune.config.identities import IDENTITY, IDENTITY_OR_ANY
+from perilune.config.hosts import ADDRESS_RANGES, HOSTS
+from perilune.config.identities import IDENTITY, PEER
 from perilune.config.proposals import IKE_PROPOSALS
 from perilune.config.schema.child import CHILDREN
 from perilune.config.schema.section import (
@@ -17,9 +17,10 @@ from perilune.config.schema.section import (
     UnsupportedKey,
 )
 from perilune.config.values import PORT, TIME, YES_NO, Kind, choice, number
-from perilune.databases.pad import Fragmentation, Host
+from perilune.databases.pad import AddressRange, Fragmentation, Host
 from perilune.model.errors import ConfigError
 from perilune.model.identity import Identity
+from perilune.model.identity_pattern import IdentityPattern
 from perilune.model.proposal import Proposal
 from perilune.model.time import Duration
 
@@ -117,8 +118,25 @@ AUTH: OptionalKey[Authentication] = OptionalKey(
     "How this end proves who it is. It must be said, for in swanctl.conf certificates are the default.",
 )
 LOCAL_ID: OptionalKey[Identity] = OptionalKey("id", IDENTITY, "our address", "Who we say we are.")
-REMOTE_ID: OptionalKey[Identity | None] = OptionalKey(
-    "id", IDENTITY_OR_ANY, "`%any`", "Who the peer must be; `%any` takes everyone who has a secret."
+REMOTE_ID: OptionalKey[Identity | IdentityPattern | None] = OptionalKey(
+    "id",
+    PEER,
+    "`%any`",
+    "Who the peer must be; `%any` takes everyone who has a secret. See *Identities*.",
+)
+CLAIMS: Key[tuple[AddressRange, ...]] = Key(
+    "claims",
+    ADDRESS_RANGES,
+    "any",
+    "Addresses that the peer may have at its end of a child, whatever the child allows (RFC 4301, section"
+    " 4.4.3.3). swanctl.conf has no such key.",
+)
+ORDER: Key[int] = Key(
+    "order",
+    number(0, 1_000_000),
+    "0",
+    "Place in the PAD: a peer's entry is looked for among smaller ones first; among equals the one that names"
+    " its addresses and its identity most exactly is taken. swanctl.conf has no such key.",
 )
 ROUND: Key[int] = Key("round", number(0, 1000), "0", "No effect with one round.")
 
@@ -136,7 +154,7 @@ LOCAL = SectionSchema(
 REMOTE = SectionSchema(
     "remote<suffix>",
     "How the peer proves who it is; one such section too.",
-    keys=(AUTH, REMOTE_ID, ROUND),
+    keys=(AUTH, REMOTE_ID, CLAIMS, ROUND),
     unsupported_keys=(
         *_ROUND_UNSUPPORTED,
         UnsupportedKey("cacerts"),
@@ -150,6 +168,7 @@ CONNECTION = SectionSchema(
     "A connection: how a peer is found, how both ends prove who they are, what may pass. Its name is free.",
     keys=(
         VERSION,
+        ORDER,
         LOCAL_ADDRS,
         REMOTE_ADDRS,
         LOCAL_PORT,

@@ -6,10 +6,11 @@ from perilune.config.schema.section import OptionalKey, SectionSchema
 from perilune.config.shared_secrets import OWNER as OWNER_KIND
 from perilune.config.shared_secrets import SECRET
 from perilune.model.identity import Identity
+from perilune.model.identity_pattern import IdentityPattern
 from perilune.model.secret import Secret
 
 SECRET_KEY: OptionalKey[Secret] = OptionalKey("secret", SECRET, "an error", "The pre-shared key.")
-OWNER: OptionalKey[Identity | None] = OptionalKey(
+OWNER: OptionalKey[Identity | IdentityPattern | None] = OptionalKey(
     "id<suffix>",
     OWNER_KIND,
     "everyone",

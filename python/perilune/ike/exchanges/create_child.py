@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from perilune.databases.pad import ChildPolicy
 from perilune.dataplane.events import Flow
 from perilune.ike.child_agreement import ChildAgreement, Nonces, agree
+from perilune.ike.child_authorization import require_authorized
 from perilune.ike.child_offer import SPI_OCTETS, ChildOffer, asked_key_exchange
 from perilune.ike.child_sa import ChildSa
 from perilune.ike.events import DownReason
@@ -118,6 +119,7 @@ class CreateChild:
 
     def _agree(self, sa: IkeSa, attempt: _Attempt, payloads: Sequence[Payload]) -> ChildAgreement:
         terms = attempt.offer.accept(payloads)
+        require_authorized(sa.peer, terms.policy, terms.remote)
         shared = attempt.fresh.agree(terms.suite.key_exchange, payloads)
         nonces = Nonces(attempt.fresh.nonce, require(payloads, NoncePayload).nonce, shared)
         return agree(sa.keyed, nonces, terms, began_here=True)

@@ -70,9 +70,8 @@ def _create(sa: IkeSa, payloads: Sequence[Payload], now: Instant, old: ChildSa |
         raise PeerError(f"there are {limit} Child SAs already", notify=NotifyType.NO_ADDITIONAL_SAS)
     ke = find(payloads, KePayload)
     granted = grant(
-        sa.peer.entry,
+        sa.peer,
         ChildRequest.read(payloads),
-        sa.peer.init_path,
         preferred=ke.method if ke else None,
         only=old.policy.name if old else None,
     )

@@ -10,6 +10,7 @@ from perilune.databases.pad import SharedSecret
 from perilune.ike.authenticated import Authenticated
 from perilune.ike.channel import Channel, Malformed, Response
 from perilune.ike.child_agreement import Nonces, agree
+from perilune.ike.child_authorization import require_authorized
 from perilune.ike.child_offer import SPI_OCTETS, ChildOffer
 from perilune.ike.context import Context
 from perilune.ike.events import AuthenticationFailed, DownReason, Dropped, IkeSaUp
@@ -92,7 +93,7 @@ class Authentication:
         """Send the request."""
         entry = self.initiation.entry
         self._context.registry.put(self)
-        expected = entry.remote_id or Identity.of_address(self._channel.path.remote.address)
+        expected = entry.definite_remote_id or Identity.of_address(self._channel.path.remote.address)
         try:
             secret = self._context.pad.secret(self._local_id, expected)
         except PeerError as error:
@@ -103,8 +104,8 @@ class Authentication:
         payloads: list[Payload] = [id_i]
         if not self._knows_peer():
             payloads.append(NotifyPayload(NotifyType.INITIAL_CONTACT))
-        if entry.remote_id is not None:
-            payloads.append(IdPayload(PayloadType.ID_R, entry.remote_id))
+        if entry.definite_remote_id is not None:
+            payloads.append(IdPayload(PayloadType.ID_R, entry.definite_remote_id))
         payloads.append(AuthPayload(AuthMethod.SHARED_KEY_MIC, self._local_auth(secret.secret, id_i)))
         self._offer = self._make_offer()
         payloads += [self._offer.sa_payload, *self._offer.ts_payloads]
@@ -177,7 +178,7 @@ class Authentication:
         entry, keyed = self.initiation.entry, self._done.keyed
         id_r = require_identity(payloads, PayloadType.ID_R)
         auth = require(payloads, AuthPayload)
-        if entry.remote_id not in {None, id_r.identity}:
+        if not entry.accepts(id_r.identity):
             why = f"the peer is '{id_r.identity}', not '{entry.remote_id}'"
             raise NotAuthentic(why, f"{key_of(entry)}.remote.id")
         if auth.method != AuthMethod.SHARED_KEY_MIC:
@@ -235,7 +236,9 @@ class Authentication:
         else:
             try:
                 nonces = Nonces(sa.keyed.nonce_i, sa.keyed.nonce_r)
-                sa.install_child(agree(sa.keyed, nonces, offer.accept(payloads), began_here=True), now)
+                terms = offer.accept(payloads)
+                require_authorized(sa.peer, terms.policy, terms.remote)
+                sa.install_child(agree(sa.keyed, nonces, terms, began_here=True), now)
                 return
             except PeerError as refusal:
                 self._context.outbox.tell(refused_by_us(sa.name, what, refusal))

@@ -206,7 +206,7 @@ class HalfOpen:
             return ()
         spi_in = self._context.spis.take_inbound()
         try:
-            granted = grant(sa.peer.entry, ChildRequest.read(payloads, in_ike_auth=True), sa.peer.init_path)
+            granted = grant(sa.peer, ChildRequest.read(payloads, in_ike_auth=True))
             nonces = Nonces(sa.keyed.nonce_i, sa.keyed.nonce_r)
             sa.install_child(agree(sa.keyed, nonces, granted.terms(spi_in), began_here=False), now)
         except PeerError as error:
