@@ -130,6 +130,8 @@ def test_protected_traffic_is_on_the_outside_as_esp_only(
             assert all(sa.packets > 100 for sa in runtime.stats().sas)
 
 
+# covers R4301-8.2.1-2
+# covers R4301-8.2.1-3
 def test_a_sender_inside_is_told_what_fits(link: Bumps) -> None:
     words = ("ping", "-n", "-c", "1", "-W", "3")
     with bumps(link) as runtimes:
@@ -153,6 +155,7 @@ def _told_mtu(host: Namespace, *ping_words: str) -> int | None:
     return int(found.group(1)) if found else None
 
 
+# covers R4301-5.2-6
 def test_what_must_be_protected_is_not_taken_in_the_clear(link: Bumps, tmp_path: FilePath) -> None:
     with gateway(link.bump_a, BETWEEN) as runtime:
         runtime.apply([TUNNEL.policy(), LET_BY])
