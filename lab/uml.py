@@ -39,7 +39,7 @@ GUEST = Path(__file__).parent / "programs" / "guest.sh"
 MAC = "02:00:00:00:00:02"
 """Ethernet address of its card."""
 
-PATIENCE_S = 120.0
+PATIENCE_S = 60.0
 """How long a boot or a command may take on a machine with much else to do."""
 
 GRACE_S = 5.0

@@ -7,7 +7,7 @@ from ipaddress import ip_address, ip_network
 
 from perilune.databases.changes import AddPolicy, AddSa, Change
 from perilune.databases.processing import InnerAddresses, Mode, Processing, SecurityProtocol
-from perilune.databases.sad import Direction, Encapsulation, EspKeys, Lifetime, SadEntry
+from perilune.databases.sad import Direction, Encapsulation, EspKeys, Lifetime, SadEntry, SaName
 from perilune.databases.spd import Action, PolicyId, SpdEntry
 from perilune.dataplane.engine import Engine
 from perilune.model.address import Endpoint, Path
@@ -87,6 +87,12 @@ class Tunnel:
     right: str = "10.2.0.0/16"
     """In BEET mode single addresses."""
 
+    within: Tunnel | None = None
+    """Whose SAs the packets of this one's travel in, with other SPIs."""
+
+    spis: tuple[Spi, Spi] = (RIGHT_SPI, LEFT_SPI)
+    """Of the SA to the right, and of the other."""
+
     lifetime: Lifetime = field(default_factory=Lifetime)
 
     def policy(self, *, at_left: bool = True) -> AddPolicy:
@@ -106,9 +112,12 @@ class Tunnel:
         """Return the SA of one direction as one of the gateways has it."""
         to_right = at_left == (direction is Direction.OUTBOUND)
         local, remote = (self.left, self.right) if at_left else (self.right, self.left)
+        spi, peer_spi = self.spis if to_right else self.spis[::-1]
+        within = self.within.sa(direction, at_left=at_left) if self.within else None
         return SadEntry(
-            spi=RIGHT_SPI if to_right else LEFT_SPI,
-            peer_spi=LEFT_SPI if to_right else RIGHT_SPI,
+            spi=spi,
+            peer_spi=peer_spi,
+            within=SaName(within.spi, within.path) if within else None,
             direction=direction,
             policy=POLICY,
             path=self.path if at_left else Path(self.path.remote, self.path.local),
@@ -129,12 +138,14 @@ class Tunnel:
             return None
         return InnerAddresses(*(ip_network(network).network_address for network in (local, remote)))
 
+    def bundle(self, direction: Direction, *, at_left: bool = True) -> list[SadEntry]:
+        """Return the SA of one direction and those that it is within."""
+        outer = self.within.bundle(direction, at_left=at_left) if self.within else []
+        return [self.sa(direction, at_left=at_left), *outer]
+
     def changes(self, *, at_left: bool = True) -> list[Change]:
-        return [
-            self.policy(at_left=at_left),
-            AddSa(self.sa(Direction.INBOUND, at_left=at_left)),
-            AddSa(self.sa(Direction.OUTBOUND, at_left=at_left)),
-        ]
+        sas = [sa for direction in Direction for sa in self.bundle(direction, at_left=at_left)[::-1]]
+        return [self.policy(at_left=at_left), *map(AddSa, sas)]
 
     def engine(self, *, at_left: bool = True) -> Engine:
         engine = Engine()

@@ -11,6 +11,7 @@ round. A host behind the engine, or in transport mode the engine's own, answers 
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from ipaddress import ip_network
 
@@ -22,7 +23,8 @@ from scapy.packet import Packet, Raw
 from lab.uml import MAC, PATIENCE_S, UserModeLinux
 from perilune.databases.sad import Direction
 from support.esp_tunnel import START, Tunnel, path
-from support.xfrm import SHOW, Counters, counters, sa
+from support.fragments import Reassembly
+from support.xfrm import SHOW, Counters, bundle, counters
 
 OUR_MAC = "02:00:00:00:00:01"
 ETHERTYPES = {4: 0x0800, 6: 0x86DD}
@@ -36,6 +38,20 @@ INNER4 = {"left": "10.1.0.7/32", "right": "10.2.0.9/32"}
 INNER6 = {"left": "2001:db8:1::7/128", "right": "2001:db8:2::9/128"}
 ENDS4 = {"left": "192.0.2.1/32", "right": "192.0.2.2/32"}
 ENDS6 = {"left": "2001:db8::1/128", "right": "2001:db8::2/128"}
+ESP_IN_UDP = """\
+import socket, signal
+sockets = []
+for family, address in (socket.AF_INET, "0.0.0.0"), (socket.AF_INET6, "::"):
+    receiver = socket.socket(family, socket.SOCK_DGRAM)
+    if family == socket.AF_INET6:
+        receiver.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+    receiver.setsockopt(socket.IPPROTO_UDP, 100, 2)  # UDP_ENCAP, UDP_ENCAP_ESPINUDP
+    receiver.bind((address, 4500))
+    sockets.append(receiver)
+signal.pause()
+"""
+"""Has the sockets that give ESP in UDP to the kernel."""
+
 SETUP = f"""\
 set -e
 ip link set vec0 up
@@ -47,6 +63,11 @@ ip neighbour add 192.0.2.1 lladdr {OUR_MAC} nud permanent dev vec0
 ip neighbour add 2001:db8::1 lladdr {OUR_MAC} nud permanent dev vec0
 ip route add 10.1.0.0/16 via 192.0.2.1 src 10.2.0.9
 ip route add 2001:db8:1::/48 via 2001:db8::1 src 2001:db8:2::9
+cat > /run/sockets.py <<'END'
+{ESP_IN_UDP}
+END
+setsid {sys.executable} -S /run/sockets.py > /run/sockets.log 2>&1 &
+until grep -q ':1194 ' /proc/net/udp6; do kill -0 $! || cat /run/sockets.log; done
 """
 
 
@@ -98,6 +119,7 @@ class KernelPeer:
     def __init__(self, kernel: UserModeLinux) -> None:
         self.kernel = kernel
         self._opened: list[Packet] = []
+        self._reassembly = Reassembly()
         self._failures: Mapping[str, int] | None = {}
         kernel.run(SETUP)
 
@@ -111,7 +133,7 @@ class KernelPeer:
         """Give the kernel the SAs of a tunnel whose right end it is, and nothing else."""
         lines = ["xfrm state flush", "xfrm policy flush"]
         for direction in Direction:
-            lines += sa(tunnel.sa(direction))
+            lines += bundle(tunnel.bundle(direction))
         batch = "\n".join(lines)
         show = "" if self._failures is not None else f" && {SHOW}"
         text = self.kernel.run(f"ip -batch - <<'END'{show}\n{batch}\nEND\n").text
@@ -133,9 +155,10 @@ class KernelPeer:
             self.kernel.send(bytes(Ether(src=OUR_MAC, dst=MAC, type=kind) / Raw(octets)))
 
     def _receive(self, frame: bytes) -> None:
-        if not is_protected(frame[ETHERNET_OCTETS:]):
+        whole = self._reassembly.add(frame[ETHERNET_OCTETS:])
+        if whole is None or not is_protected(whole):
             return
-        for octets in self._engine.open_packet(frame[ETHERNET_OCTETS:], START):
+        for octets in self._engine.open_packet(whole, START):
             packet = IP(octets) if octets[0] >> 4 == 4 else IPv6(octets)
             self._opened.append(packet)
             if answer := echo_reply(packet):

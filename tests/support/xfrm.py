@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from perilune.databases.processing import SecurityProtocol
 from perilune.databases.sad import Direction, Encapsulation, EspKeys, SadEntry
+from perilune.model.address import Endpoint
 from perilune.model.iana import EncrId, IntegId, SnId
 from perilune.model.proposal import EspSuite
 from perilune.model.selector import TrafficSelector
@@ -43,7 +45,7 @@ HASHES = {
 }
 """Names of Linux, and the length of the ICV in bits."""
 
-REQID = 1
+NO_ORIGINAL_ADDRESS = "0.0.0.0"
 
 
 def algorithms(protocol: SecurityProtocol, suite: EspSuite, keys: EspKeys) -> str:
@@ -69,34 +71,75 @@ def network(selectors: tuple[TrafficSelector, ...]) -> str:
     return str(only)
 
 
-def sa(entry: SadEntry, *, window_packets: int = 64) -> list[str]:
-    """Return what gives the kernel the other end of an SA, and a policy for it.
+def ends(entry: SadEntry) -> tuple[Endpoint, Endpoint]:
+    """Return the ends of an SA: where its packets come from, where they go."""
+    ours, theirs = entry.path.local, entry.path.remote
+    return (ours, theirs) if entry.direction is Direction.OUTBOUND else (theirs, ours)
+
+
+def inner(entry: SadEntry) -> str:
+    """Return what an SA is for."""
+    src, dst = network(entry.local), network(entry.remote)
+    if entry.direction is Direction.INBOUND:
+        src, dst = dst, src
+    return f"src {src} dst {dst}"
+
+
+def name(entry: SadEntry) -> str:
+    """Return protocol and addresses of an SA."""
+    src, dst = ends(entry)
+    return f"src {src.address} dst {dst.address} proto {entry.protocol.name.lower()}"
+
+
+def form(entry: SadEntry) -> str:
+    """Return what ties an SA to its template."""
+    return f"reqid {int(entry.spi)} mode {entry.processing.mode.value}"
+
+
+def state(entry: SadEntry, *, window_packets: int = 64) -> str:
+    """Return what gives the kernel the other end of an SA.
 
     Args:
         entry: The SA as we have it.
         window_packets: The kernel's replay window.
     """
-    ours, theirs = entry.path.local, entry.path.remote
-    local, remote = network(entry.local), network(entry.remote)
-    if entry.direction is Direction.OUTBOUND:
-        src, dst, inner, policies = ours, theirs, f"src {local} dst {remote}", ("in", "fwd")
-    else:
-        src, dst, inner, policies = theirs, ours, f"src {remote} dst {local}", ("out",)
-    name = f"src {src.address} dst {dst.address} proto {entry.protocol.name.lower()}"
-    form = f"reqid {REQID} mode {entry.processing.mode.value}"
+    src, dst = ends(entry)
     options = [f"replay-window {window_packets}"]
     if entry.suite.sequence_numbers is SnId.PARTIALLY_TRANSMITTED_64:
         options.append("flag esn")
     if entry.protocol is SecurityProtocol.AH and src.address.version == 4:
         # Linux pads its ICV to 64 bits over IPv4 too, where 32 are meant (RFC 4302, section 3.3.3.2.1)
         options.append("flag align4")
-    if entry.encapsulation is Encapsulation.UDP:
-        options.append(f"encap espinudp {src.port} {dst.port} 0.0.0.0")
     options.append(algorithms(entry.protocol, entry.suite, entry.keys))
+    if entry.encapsulation is Encapsulation.UDP:
+        options.append(
+            f"encap espinudp {src.port} {dst.port} {'::' if src.address.version == 6 else '0.0.0.0'}"
+        )
+    return f"xfrm state add {name(entry)} spi {int(entry.spi):#x} {form(entry)} {' '.join(options)}"
+
+
+def bundle(entries: Sequence[SadEntry]) -> list[str]:
+    """Return what gives the kernel the other end of SAs that are within each other, and policies for them.
+
+    Args:
+        entries: SAs of one direction as we have them, the innermost first.
+    """
+    first = entries[0]
+    templates = " ".join(f"tmpl {name(entry)} {form(entry)}" for entry in entries)
+    policies = ("in", "fwd") if first.direction is Direction.OUTBOUND else ("out",)
     return [
-        f"xfrm state add {name} spi {int(entry.spi):#x} {form} {' '.join(options)} sel {inner}",
-        *(f"xfrm policy add {inner} dir {policy} tmpl {name} {form}" for policy in policies),
+        f"{state(first)} sel {inner(first)}",
+        *(f"{state(entry)} flag af-unspec" for entry in entries[1:]),  # or it takes its own family only
+        *(f"xfrm policy add {inner(first)} dir {policy} priority 2 {templates}" for policy in policies),
+        *(bypass(entry) for entry in entries if entry.encapsulation is Encapsulation.UDP),
     ]
+
+
+def bypass(entry: SadEntry) -> str:
+    """Return a policy that lets UDP with ESP in it come in, which transport mode's policy may cover too."""
+    src, dst = ends(entry)
+    ports = f"proto udp sport {src.port} dport {dst.port}"
+    return f"xfrm policy add src {src.address} dst {dst.address} {ports} dir in priority 1 action allow"
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import pytest
 
 from perilune.databases.processing import Mode, SecurityProtocol
+from perilune.databases.sad import Direction, Encapsulation
+from perilune.model.address import NAT_T_PORT
 from perilune.model.iana import EncrId, IntegId
-from perilune.model.proposal import EspSuite
-from support.esp_tunnel import LEFT_SPI, RIGHT_SPI, Tunnel, aead, cbc, null, separate
+from perilune.model.spi import Spi
+from support.esp_tunnel import AES_GCM, Tunnel, aead, cbc, null, path, separate
 from support.kernel_peer import (
     ENDS4,
     ENDS6,
@@ -20,15 +23,16 @@ from support.kernel_peer import (
     KernelPeer,
     echo_reply,
     echo_request,
+    first_address,
     transport,
 )
 
 pytestmark = [pytest.mark.interop, pytest.mark.matrix]
 
 SHAPES = {
-    f"{mode.value} {inside}in{outside}": Tunnel(path=path, mode=mode, **networks)
+    f"{mode.value} {inside}in{outside}": Tunnel(path=ends, mode=mode, **networks)
     for mode in (Mode.TUNNEL, Mode.BEET)
-    for outside, path in ((4, OUTER4), (6, OUTER6))
+    for outside, ends in ((4, OUTER4), (6, OUTER6))
     for inside, networks in ((4, INNER4), (6, INNER6))
 } | {
     "transport 4": Tunnel(path=OUTER4, mode=Mode.TRANSPORT, **ENDS4),
@@ -80,6 +84,7 @@ AH_SUITES = (
 )
 """Rows of the table."""
 
+OTHER_SPIS = (Spi(0x3000_0003), Spi(0x4000_0004))
 LENGTHS = (0, 1, 702, 1303)
 """Octets in the echo requests: each remainder of the block length, and what nearly fills a frame."""
 
@@ -88,35 +93,53 @@ LENGTHS = (0, 1, 702, 1303)
 class Case:
     """One cell of the table."""
 
-    protocol: SecurityProtocol
-    suite: EspSuite
+    row: str
     column: str
-
-    @property
-    def row(self) -> str:
-        name = str(self.suite)
-        return f"AH {name.partition('/')[2]}" if self.protocol is SecurityProtocol.AH else f"ESP {name}"
-
-    @property
-    def tunnel(self) -> Tunnel:
-        return replace(SHAPES[self.column], protocol=self.protocol, suite=self.suite)
+    tunnel: Tunnel
 
     def __str__(self) -> str:
         return f"{self.row} {self.column}"
 
 
-CASES = [
-    Case(protocol, suite, shape)
-    for protocol, suites in ((SecurityProtocol.ESP, ESP_SUITES), (SecurityProtocol.AH, AH_SUITES))
-    for suite in suites
-    for shape in SHAPES
-    if protocol is SecurityProtocol.ESP or not shape.startswith("beet")  # iproute2 has no AH in BEET mode
-]
+def cases() -> Iterator[Case]:
+    """Give every cell that there can be."""
+    for column, shape in SHAPES.items():
+        for suite in ESP_SUITES:
+            yield Case(f"ESP {suite}", column, replace(shape, suite=suite))
+        yield Case(f"ESP {AES_GCM} in UDP", column, in_udp(shape))
+        if shape.mode is Mode.BEET:  # iproute2 has no AH in BEET mode
+            continue
+        for suite in AH_SUITES:
+            name = str(suite).partition("/")[2]
+            yield Case(f"AH {name}", column, replace(shape, protocol=SecurityProtocol.AH, suite=suite))
+        yield Case("ESP within AH", column, replace(shape, within=within(shape, SecurityProtocol.AH)))
+        yield Case("ESP within ESP", column, replace(shape, within=within(shape, SecurityProtocol.ESP)))
+        if shape.mode is Mode.TUNNEL:
+            yield Case("host's ESP within gateway's", column, host_within_gateway(shape))
 
 
-@pytest.mark.parametrize("case", CASES, ids=str)
+def in_udp(shape: Tunnel) -> Tunnel:
+    """Return the same with ESP in UDP."""
+    ends = shape.path.local.address, shape.path.remote.address
+    return replace(shape, path=path(*map(str, ends), NAT_T_PORT), encapsulation=Encapsulation.UDP)
+
+
+def within(shape: Tunnel, protocol: SecurityProtocol) -> Tunnel:
+    """Return an SA between the same ends, in transport mode."""
+    suite = null(IntegId.AUTH_HMAC_SHA2_256_128) if protocol is SecurityProtocol.AH else AES_GCM
+    return replace(shape, protocol=protocol, mode=Mode.TRANSPORT, suite=suite, spis=OTHER_SPIS)
+
+
+def host_within_gateway(shape: Tunnel) -> Tunnel:
+    """Return an SA between the inner addresses, in transport mode, within a tunnel's."""
+    ends = (first_address(shape.left), first_address(shape.right))
+    gateway = replace(shape, spis=OTHER_SPIS)
+    return replace(shape, path=path(*ends), mode=Mode.TRANSPORT, within=gateway)
+
+
+@pytest.mark.parametrize("case", list(cases()), ids=str)
 def test_an_echo_each_way(case: Case, peer: KernelPeer) -> None:
-    """What either side sends is answered through the other's SA."""
+    """What either side sends is answered through the other's SAs."""
     peer.key(case.tunnel)
 
     for octets in LENGTHS:
@@ -126,5 +149,6 @@ def test_an_echo_each_way(case: Case, peer: KernelPeer) -> None:
         assert transport(answer) == transport(wanted)
 
     counters = peer.ping_from_kernel(octets=333)
-    assert counters.packets == dict.fromkeys((RIGHT_SPI, LEFT_SPI), len(LENGTHS) + 1)
+    spis = [sa.spi for direction in Direction for sa in case.tunnel.bundle(direction)]
+    assert counters.packets == dict.fromkeys(spis, len(LENGTHS) + 1)
     assert counters.failures == {}
