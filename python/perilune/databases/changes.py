@@ -38,6 +38,15 @@ class MoveSa:
 
 
 @dataclass(frozen=True, slots=True)
+class ReserveSequence:
+    """Let an outbound SA use its sequence numbers up to and with one."""
+
+    spi: Spi
+    path: Path
+    until: int
+
+
+@dataclass(frozen=True, slots=True)
 class AddPolicy:
     """Install an SPD entry."""
 
@@ -51,5 +60,5 @@ class RemovePolicy:
     id: PolicyId
 
 
-Change = AddSa | RemoveSa | MoveSa | AddPolicy | RemovePolicy
+Change = AddSa | RemoveSa | MoveSa | ReserveSequence | AddPolicy | RemovePolicy
 """One change of the SAD or the SPD."""

@@ -72,6 +72,21 @@ class SaName:
     path: Path
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SequenceState:
+    """Where sequence numbers stand when an SA is installed: keys may live longer than it (RFC 4303, 3.3.3)."""
+
+    used: int = 0
+    """The last number used before or, inbound, verified; everything up to it counts as seen."""
+
+    reserved: int | None = None
+    """Outbound only: the last number that may be used until `ReserveSequence` says more; None is no bound."""
+
+    cycles: bool = False
+    """Outbound only: begin again at the end. The data plane refuses it with long numbers, a replay window and
+    counter modes."""
+
+
 SMALLEST_WINDOW_PACKETS = 32
 LARGEST_WINDOW_PACKETS = 4096
 
@@ -118,6 +133,7 @@ class SadEntry:
     replay_window_packets: int = 128
     """0 switches the check off (RFC 4303, section 3.4.3)."""
 
+    sequence: SequenceState = field(default_factory=SequenceState)
     lifetime: Lifetime = field(default_factory=Lifetime)
     peer_spi: Spi
     """The SPI of the SA for the other direction that was negotiated with this one."""

@@ -104,6 +104,15 @@ class UnknownSpi:
 
 
 @dataclass(frozen=True, slots=True)
+class SequenceLow:
+    """An outbound SA used half of the sequence numbers that are reserved for it."""
+
+    spi: Spi
+    peer_spi: Spi
+    policy: PolicyId
+
+
+@dataclass(frozen=True, slots=True)
 class Audit:
     """A packet was dropped for a reason that RFC 4301 or RFC 4303 wants in the audit log.
 
@@ -154,6 +163,7 @@ Event = (
     | IkeDatagram
     | PeerMoved
     | SequenceExhausted
+    | SequenceLow
     | SoftExpire
     | UnknownSpi
 )

@@ -9,7 +9,15 @@ from collections.abc import Callable, Iterable, Sequence
 from ipaddress import ip_address
 from typing import Any, TypedDict
 
-from perilune.databases.changes import AddPolicy, AddSa, Change, MoveSa, RemovePolicy, RemoveSa
+from perilune.databases.changes import (
+    AddPolicy,
+    AddSa,
+    Change,
+    MoveSa,
+    RemovePolicy,
+    RemoveSa,
+    ReserveSequence,
+)
 from perilune.databases.conditions import Conditions, Masked
 from perilune.databases.processing import Processing, TfcToPathMtu
 from perilune.databases.sad import Direction, Encapsulation, Lifetime, SadEntry
@@ -27,6 +35,7 @@ from perilune.dataplane.events import (
     Limit,
     PeerMoved,
     SequenceExhausted,
+    SequenceLow,
     SoftExpire,
     UnknownSpi,
 )
@@ -96,6 +105,7 @@ class NativeSa(TypedDict):
     allow_insecure: bool
     esn: bool
     replay_window: int
+    sequence: tuple[int, int | None, bool]
     local: list[NativeSelector]
     remote: list[NativeSelector]
     soft: NativeLimits
@@ -146,6 +156,8 @@ def _native_change(change: Change) -> tuple[str, object]:
             return "remove_sa", (direction is Direction.INBOUND, spi, native_path(path))
         case MoveSa(direction, spi, old, new):
             return "move_sa", (direction is Direction.INBOUND, spi, native_path(old), native_path(new))
+        case ReserveSequence(spi, path, until):
+            return "reserve_sequence", (spi, native_path(path), until)
         case AddPolicy(entry):
             return "add_policy", _native_policy(entry)
         case RemovePolicy(policy):
@@ -173,6 +185,7 @@ def _native_sa(entry: SadEntry) -> NativeSa:
         "allow_insecure": entry.allow_insecure,
         "esn": suite.sequence_numbers is SnId.PARTIALLY_TRANSMITTED_64,
         "replay_window": entry.replay_window_packets,
+        "sequence": (entry.sequence.used, entry.sequence.reserved, entry.sequence.cycles),
         "local": _native_selectors(entry.local),
         "remote": _native_selectors(entry.remote),
         "soft": _native_limits(entry.lifetime)[0],
@@ -309,6 +322,7 @@ _EVENTS: dict[str, Callable[..., Event]] = {
     "ike_datagram": _ike_datagram,
     "peer_moved": _peer_moved,
     "sequence_exhausted": SequenceExhausted,
+    "sequence_low": SequenceLow,
     "soft_expire": _soft_expire,
     "unknown_spi": _unknown_spi,
 }

@@ -15,7 +15,8 @@ use std::time::Instant as Clock;
 use perilune_engine::{
     Action, AesKeyBits, Change, Direction, Encapsulation, Engine, Instant, Integrity, Keys,
     Lifetimes, Lookup, Mode, OpenedBatch, Path, PathInfo, PolicyConfig, PolicyId, Populate, Ports,
-    Processing, Progress, SaConfig, SealedBatch, SelectorPair, Suite, TrafficSelector,
+    Processing, Progress, SaConfig, SealedBatch, SelectorPair, SequenceState, Suite,
+    TrafficSelector,
 };
 
 const SEGMENTS: usize = 40;
@@ -138,6 +139,7 @@ fn engine(suite: Suite, direction: Direction) -> Engine {
         selectors,
         lifetimes: Lifetimes::default(),
         ready_after: None,
+        sequence: SequenceState::default(),
     };
     engine
         .apply(

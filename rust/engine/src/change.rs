@@ -71,6 +71,19 @@ pub struct Lifetimes {
     pub hard: Limits,
 }
 
+/// Where an SA's sequence numbers stand when it is added, for keys that live longer than it does (RFC
+/// 4303, section 3.3.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct SequenceState {
+    /// The last number that was used before, or inbound, verified; everything up to it counts as seen.
+    pub used: u64,
+    /// Outbound only: the last number that may be used until [`Change::ReserveSequence`] says more.
+    pub reserved: Option<u64>,
+    /// Outbound only: begin again behind the last number of 32 bits, for receivers that don't look for
+    /// replays. Refused with long numbers, a replay window or a suite whose IV is a counter.
+    pub cycles: bool,
+}
+
 /// Everything about an SA.
 #[derive(Debug, Clone)]
 pub struct SaConfig {
@@ -101,6 +114,8 @@ pub struct SaConfig {
     pub keys: Keys,
     /// 64-bit sequence numbers (RFC 4303, section 2.2.1).
     pub esn: bool,
+    /// Where sequence numbers begin.
+    pub sequence: SequenceState,
     /// Anti-replay window in packets: 0 (off) or 32 to 4096. Inbound only.
     pub replay_window: u32,
     /// Traffic it may carry.
@@ -165,6 +180,13 @@ pub enum Change {
         path: Path,
         /// What it travels in from now on.
         encapsulation: Encapsulation,
+    },
+    /// Let an outbound SA use its sequence numbers up to and with one, however the transaction ends.
+    ReserveSequence {
+        /// The SA.
+        sa: SaId,
+        /// The number.
+        until: u64,
     },
     /// Remove an SPD entry; its SAs must have been removed before, or in the same transaction.
     RemovePolicy(PolicyId),

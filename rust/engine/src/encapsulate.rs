@@ -43,9 +43,7 @@ impl Engine {
         policy
             .counters
             .add(long(sent_until.saturating_sub(from)), long(octets));
-        if sa.sequence.is_exhausted() {
-            self.end_sequence(&sa.common);
-        }
+        self.watch_sequence(sa);
         if sent_until < granted_until {
             return self.drop_rest(outgoing, sent_until, DropReason::LifetimeExpired, Some(sa));
         }

@@ -18,7 +18,8 @@ use crate::inbound::InboundWorker;
 use crate::lifetime::Charge;
 use crate::outbound::OutboundWorker;
 use crate::replies::Replies;
-use crate::sa::SaCommon;
+use crate::sa::{OutboundSa, SaCommon};
+use crate::sequence::Notice;
 use crate::stats::{PolicyStats, Stats};
 use crate::tables::Tables;
 use crate::time::Instant;
@@ -232,8 +233,24 @@ impl Engine {
         });
     }
 
-    /// Stop an SA that has no sequence number left.
-    pub(crate) fn end_sequence(&self, sa: &SaCommon) {
+    /// Stop an SA that has no sequence number left, or ask for more.
+    #[inline]
+    pub(crate) fn watch_sequence(&self, sa: &OutboundSa) {
+        if !sa.sequence.wants_notice() {
+            return;
+        }
+        match sa.sequence.notice() {
+            Some(Notice::Exhausted) => self.end_sequence(&sa.common),
+            Some(Notice::Low) => self.events.push(Event::SequenceLow {
+                spi: sa.common.spi,
+                peer_spi: sa.common.peer_spi,
+                policy: sa.common.policy,
+            }),
+            None => {}
+        }
+    }
+
+    fn end_sequence(&self, sa: &SaCommon) {
         if !sa.end() {
             return;
         }

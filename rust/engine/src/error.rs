@@ -38,6 +38,9 @@ pub enum EngineError {
     /// SPIs 0 to 255 are reserved (RFC 4303, section 2.1).
     #[error("SPI {0} is reserved")]
     Spi(u32),
+    /// Sequence numbers come again only where nobody counts on them (RFC 4303, section 3.3.3).
+    #[error("sequence numbers cannot cycle with 64 bits, a replay window or a counter for an IV")]
+    SequenceCycles,
     /// ESP was given the suite of an AH SA.
     #[error("a suite of AH is not for ESP")]
     SuiteForAh,

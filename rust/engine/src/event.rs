@@ -84,6 +84,16 @@ pub enum Event {
         /// Its SPD entry.
         policy: PolicyId,
     },
+    /// An outbound SA has used half of the sequence numbers that are reserved for it. Said once for
+    /// each reservation.
+    SequenceLow {
+        /// Its SPI.
+        spi: u32,
+        /// SPI of its other direction.
+        peer_spi: u32,
+        /// Its SPD entry.
+        policy: PolicyId,
+    },
     /// An SA has reached a soft lifetime and wants to be replaced. Said once for each SA.
     SoftExpire {
         /// Its SPI.

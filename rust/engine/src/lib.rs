@@ -67,6 +67,7 @@ mod windows;
 
 pub use change::{
     Action, Change, Direction, Lifetimes, Limits, PolicyConfig, PolicyId, SaConfig, SaId,
+    SequenceState,
 };
 pub use conditions::{Conditions, Masked};
 pub use drop_reason::DropReason;

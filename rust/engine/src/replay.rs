@@ -54,6 +54,20 @@ impl ReplayWindow {
         })
     }
 
+    /// This window, which has seen nothing yet, as if it had seen every number up to one.
+    #[must_use]
+    pub(crate) fn behind(mut self, top: u64) -> Self {
+        self.top = top;
+        if top > 0 {
+            self.words.fill(u64::MAX);
+            let (word, bit) = self.place(top);
+            if let Some(word) = self.words.get_mut(word) {
+                *word = bit | bit.wrapping_sub(1);
+            }
+        }
+        self
+    }
+
     /// The right edge: the highest sequence number accepted, zero before the first.
     pub fn top(&self) -> u64 {
         self.top

@@ -76,6 +76,10 @@ impl SaCommon {
         if !config.selectors.is_whole() {
             return Err(EngineError::Selector);
         }
+        let counts = config.esn || config.replay_window > 0 || config.suite.uses_counter();
+        if config.sequence.cycles && counts {
+            return Err(EngineError::SequenceCycles);
+        }
         if let (Some(algorithm), false) = (config.suite.insecure(), config.allow_insecure) {
             return Err(EngineError::Insecure(algorithm));
         }
@@ -265,7 +269,7 @@ impl SadEntry<OutboundSa> {
         };
         let sa = OutboundSa {
             common: Arc::new(SaCommon::new(config, now)?),
-            sequence: OutboundSequence::new(config.esn),
+            sequence: OutboundSequence::new(config.esn, &config.sequence),
             path_mtu: PathMtu::new(&config.processing),
             waits_for: config.ready_after.map(awaited).transpose()?,
         };

@@ -67,6 +67,7 @@ impl Tables {
                 path,
                 encapsulation,
             } => self.move_sa(*sa, *path, *encapsulation),
+            Change::ReserveSequence { sa, until } => self.reserve_sequence(*sa, *until),
             Change::RemovePolicy(id) => self.remove_policy(*id, effects),
             Change::RemoveSa(id) => self.remove_sa(*id, effects),
         }
@@ -146,6 +147,13 @@ impl Tables {
         };
         self.add_user(config.policy);
         effects.added.push(common);
+        Ok(())
+    }
+
+    fn reserve_sequence(&self, id: SaId, until: u64) -> Result<(), EngineError> {
+        let entry = self.outbound.get(&(id.spi, id.remote));
+        let entry = entry.ok_or(EngineError::UnknownSa(id))?;
+        entry.sa.sequence.reserve(until);
         Ok(())
     }
 

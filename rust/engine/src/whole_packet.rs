@@ -175,9 +175,7 @@ impl Engine {
             return Err(DropReason::LifetimeExpired);
         }
         let (number, granted) = sa.sequence.take(1);
-        if sa.sequence.is_exhausted() {
-            self.end_sequence(&sa.common);
-        }
+        self.watch_sequence(sa);
         if granted == 0 {
             return Err(DropReason::SequenceExhausted);
         }

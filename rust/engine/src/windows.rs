@@ -29,7 +29,7 @@ pub(crate) enum Windows {
 impl Windows {
     pub(crate) fn new(config: &SaConfig) -> Result<Self, EngineError> {
         let (packets, esn) = (config.replay_window, config.esn);
-        let window = ReplayWindow::new(packets, esn)?;
+        let window = ReplayWindow::new(packets, esn)?.behind(config.sequence.used);
         if config.lookup != Lookup::SpiDestination {
             return Ok(Self::One(Mutex::new(window)));
         }

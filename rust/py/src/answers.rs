@@ -74,6 +74,11 @@ pub(crate) fn engine_event<'py>(py: Python<'py>, event: &Event) -> PyResult<Boun
             peer_spi,
             policy,
         } => ("sequence_exhausted", spi, peer_spi, policy.0).into_pyobject(py),
+        Event::SequenceLow {
+            spi,
+            peer_spi,
+            policy,
+        } => ("sequence_low", spi, peer_spi, policy.0).into_pyobject(py),
         Event::SoftExpire {
             spi,
             peer_spi,

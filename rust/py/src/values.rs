@@ -23,6 +23,9 @@ pub(crate) type SelectorValues = (String, String, u8, u16, u16);
 /// Octets, packets, nanoseconds.
 type LimitValues = (Option<u64>, Option<u64>, Option<u64>);
 
+/// Last number used, last one reserved, whether they cycle.
+type SequenceValues = (u64, Option<u64>, bool);
+
 #[derive(FromPyObject)]
 #[pyo3(from_item_all)]
 #[expect(
@@ -48,6 +51,7 @@ struct SaValues {
     allow_insecure: bool,
     esn: bool,
     replay_window: u32,
+    sequence: SequenceValues,
     local: Vec<SelectorValues>,
     remote: Vec<SelectorValues>,
     soft: LimitValues,
@@ -108,6 +112,11 @@ pub(crate) fn changes(values: &Bound<'_, PyAny>, sas: &[SaStats]) -> PyResult<Ve
             "remove_sa" => {
                 let (inbound, spi, at): (bool, u32, PathValues) = read(&kind, &value)?;
                 changes.push(Change::RemoveSa(sa_id(inbound, spi, path(&at)?)));
+            }
+            "reserve_sequence" => {
+                let (spi, at, until): (u32, PathValues, u64) = read(&kind, &value)?;
+                let sa = sa_id(false, spi, path(&at)?);
+                changes.push(Change::ReserveSequence { sa, until });
             }
             _ => return Err(local_error(format!("{kind:?} is no change"))),
         }
@@ -235,6 +244,7 @@ fn sa_config(values: &SaValues) -> PyResult<SaConfig> {
         ),
         esn: values.esn,
         replay_window: values.replay_window,
+        sequence: sequence(values.sequence),
         selectors: selector_pair(&values.local, &values.remote)?,
         lifetimes: Lifetimes {
             soft: limits(values.soft),
@@ -249,6 +259,14 @@ fn suite(protocol: Protocol, values: &SaValues) -> Result<Suite, SuiteError> {
     match protocol {
         Protocol::Ah => AhIntegrity::from_iana(values.integrity).map(Suite::Ah),
         Protocol::Esp => Suite::from_iana(values.encryption, values.key_bits, values.integrity),
+    }
+}
+
+fn sequence((used, reserved, cycles): SequenceValues) -> SequenceState {
+    SequenceState {
+        used,
+        reserved,
+        cycles,
     }
 }
 

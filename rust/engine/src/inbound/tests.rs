@@ -1,5 +1,7 @@
 use super::*;
-use crate::change::{Action, Change, Direction, Lifetimes, PolicyConfig, PolicyId, SaConfig};
+use crate::change::{
+    Action, Change, Direction, Lifetimes, PolicyConfig, PolicyId, SaConfig, SequenceState,
+};
 use crate::path::Path;
 use crate::populate::Populate;
 use crate::processing::{Lookup, Mode, Processing};
@@ -143,6 +145,7 @@ fn engine() -> Engine {
         selectors,
         lifetimes: Lifetimes::default(),
         ready_after: None,
+        sequence: SequenceState::default(),
     };
     engine
         .apply(

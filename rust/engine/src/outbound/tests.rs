@@ -1,5 +1,7 @@
 use super::*;
-use crate::change::{Change, Direction, Lifetimes, PolicyConfig, PolicyId, SaConfig};
+use crate::change::{
+    Change, Direction, Lifetimes, PolicyConfig, PolicyId, SaConfig, SequenceState,
+};
 use crate::path::{Encapsulation, Path};
 use crate::populate::Populate;
 use crate::processing::{Lookup, Mode, Processing};
@@ -38,6 +40,7 @@ fn add_sa(engine: &Engine) {
         selectors: everything(),
         lifetimes: Lifetimes::default(),
         ready_after: None,
+        sequence: SequenceState::default(),
     };
     engine.apply(&[Change::AddSa(Box::new(sa))], NOW).unwrap();
 }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::change::{Lifetimes, PolicyId, SaConfig, SaId};
+use crate::change::{Lifetimes, PolicyId, SaConfig, SaId, SequenceState};
 use crate::path::{Encapsulation, Path};
 use crate::processing::{Lookup, Mode, Processing};
 use crate::sad::InboundSad;
@@ -36,6 +36,7 @@ fn sa(spi: u32, first: u8, last: u8, within: Option<SaId>) -> Entry {
         selectors: SelectorPair::new(selector(0, 255), selector(first, last)),
         lifetimes: Lifetimes::default(),
         ready_after: None,
+        sequence: SequenceState::default(),
     };
     let inbound = InboundSad::default();
     Arc::new(SadEntry::<OutboundSa>::new(&config, &inbound, Instant(0)).unwrap())

@@ -99,6 +99,20 @@ impl Suite {
         !matches!(self, Self::EncryptionOnly(_))
     }
 
+    /// Whether a packet's IV is its sequence number, so that a number that comes twice with a key gives
+    /// away what both packets hold, or the key of the ICV (RFC 3686, section 7; RFC 8221, section 3).
+    pub const fn uses_counter(self) -> bool {
+        match self {
+            Self::Ah(AhIntegrity::AesGmac(_))
+            | Self::Combined(_)
+            | Self::Separate(Cipher::AesCtr(_), _) => true,
+            Self::Ah(AhIntegrity::Mac(_))
+            | Self::EncryptionOnly(_)
+            | Self::IntegrityOnly(_)
+            | Self::Separate(Cipher::Cbc(_), _) => false,
+        }
+    }
+
     /// What of it is for old peers only, and is refused unless the SA allows it by name.
     pub const fn insecure(self) -> Option<&'static str> {
         match self {

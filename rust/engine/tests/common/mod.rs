@@ -89,6 +89,7 @@ pub(crate) fn sa_ab(direction: Direction, suite: Suite) -> SaConfig {
         selectors: if is_outbound { nets(1, 2) } else { nets(2, 1) },
         lifetimes: Lifetimes::default(),
         ready_after: None,
+        sequence: SequenceState::default(),
     }
 }
 
