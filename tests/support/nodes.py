@@ -16,7 +16,7 @@ from perilune.agent.vici.operations import Operations
 from perilune.agent.vici.server import Server
 from perilune.config.load import load_text
 from perilune.databases.pad import PadEntry
-from perilune.databases.sad import Direction, Encapsulation, Lifetime, Limits
+from perilune.databases.sad import Direction, Encapsulation, EspKeys, Lifetime, Limits, SadEntry
 from perilune.databases.spd import Action, PolicyId, SpdEntry
 from perilune.dataplane.stats import DataPlaneStats, DropStats, PolicyStats, SaStats
 from perilune.ike.events import IkeEvent
@@ -28,6 +28,7 @@ from perilune.model.errors import LocalError
 from perilune.model.iana import EncrId, IntegId, KeId, PrfId, SnId
 from perilune.model.identity import Identity
 from perilune.model.proposal import Encryption, EspSuite, IkeSuite
+from perilune.model.secret import Secret
 from perilune.model.selector import TrafficSelector
 from perilune.model.spi import IkeSpi, Spi
 from perilune.model.time import Duration, Instant
@@ -148,6 +149,21 @@ def _sa_stats(direction: Direction, spi: Spi, packets: int, idle_s: float) -> Sa
     )
 
 
+MANUAL_SA = SadEntry(
+    spi=SPI_OUT,
+    direction=Direction.OUTBOUND,
+    policy=POLICY,
+    path=PATH,
+    encapsulation=Encapsulation.UDP,
+    suite=EspSuite(Encryption(EncrId.ENCR_AES_CBC, 128), IntegId.AUTH_HMAC_SHA2_256_128, SnId.SEQUENTIAL_32),
+    keys=EspKeys(Secret(bytes(16)), Secret(bytes(32))),
+    local=(network("10.1.0.0/16"),),
+    remote=(network("10.2.0.0/16"),),
+    lifetime=Lifetime(soft=Limits(packets=5), hard=Limits(time=Duration.seconds(3600))),
+    peer_spi=SPI_IN,
+)
+
+
 class ExampleNode:
     """An `agent.node.Node` whose state is what a test gives it; it notes what it is told to do.
 
@@ -163,6 +179,7 @@ class ExampleNode:
         self.tell: Callable[[IkeEvent], None] = lambda _event: None
         self.wrong: str | None = None
         self.audit_state: AuditState | None = None
+        self.added: dict[str, dict[str, str]] = {}
 
     @property
     def facts(self) -> NodeFacts:
@@ -195,6 +212,10 @@ class ExampleNode:
                 remote=(network("10.2.0.0/16"),),
             )
         ]
+
+    @property
+    def sad(self) -> Sequence[SadEntry]:
+        return [MANUAL_SA]
 
     @property
     def exchanges(self) -> Mapping[str, int]:
@@ -232,6 +253,16 @@ class ExampleNode:
             self.tell(event)
         if self.cannot is not None:
             on_settled(self.cannot)
+
+    def add_sa(self, name: str, values: Mapping[str, str]) -> None:
+        if name == "there":
+            raise LocalError("there is an SA 'there' already")
+        self.added[name] = dict(values)
+
+    def remove_sa(self, name: str) -> None:
+        if name not in self.added:
+            raise LocalError(f"there is no SA '{name}' with manual keys")
+        del self.added[name]
 
     def terminate(self, chosen: ChosenSas) -> int:
         self.done.append(("terminate", chosen))

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from perilune.agent.audit.chain import Head
 from perilune.databases.pad import PadEntry
-from perilune.databases.sad import Lifetime
+from perilune.databases.sad import Lifetime, SadEntry
 from perilune.databases.spd import SpdEntry
 from perilune.dataplane.stats import DataPlaneStats
 from perilune.ike.names import ChildName, IkeName
@@ -111,6 +111,11 @@ class Node(Protocol):
         ...
 
     @property
+    def sad(self) -> Sequence[SadEntry]:
+        """The SAD as the data plane has it."""
+        ...
+
+    @property
     def exchanges(self) -> Mapping[str, int]:
         """How often each kind of thing happened in IKE since the start."""
         ...
@@ -139,6 +144,27 @@ class Node(Protocol):
             child: One of its children.
             on_settled: Told, in words, why it could not even be begun; or "" if there is nothing to be done,
                 as the child is up. Else it is not called.
+        """
+        ...
+
+    def add_sa(self, name: str, values: Mapping[str, str]) -> None:
+        """Install an SA with manual keys until the daemon ends.
+
+        Args:
+            name: A name that no other has.
+            values: Keys of the configuration's section `sas.<sa>` and their values.
+
+        Raises:
+            LocalError: It is there already, or a value is wrong.
+            ResourceError: The system does not let its sequence numbers be kept.
+        """
+        ...
+
+    def remove_sa(self, name: str) -> None:
+        """Remove an SA with manual keys.
+
+        Raises:
+            LocalError: There is none of that name, or another one is within it.
         """
         ...
 

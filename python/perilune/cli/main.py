@@ -16,6 +16,7 @@ from perilune.cli.commands.check import check
 from perilune.cli.commands.log import log
 from perilune.cli.commands.policies import policies
 from perilune.cli.commands.run import run
+from perilune.cli.commands.sa import sa
 from perilune.cli.commands.sas import initiate, rekey, terminate
 from perilune.cli.commands.status import status
 from perilune.cli.exit_codes import ExitCode
@@ -57,7 +58,7 @@ def perilune() -> None:
     """
 
 
-for _command in (audit, check, initiate, log, policies, rekey, run, status, terminate):
+for _command in (audit, check, initiate, log, policies, rekey, run, sa, status, terminate):
     perilune.add_command(_command)
 
 

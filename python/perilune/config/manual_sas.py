@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from perilune.config.problems import InvalidConfigError, Problems
 from perilune.config.reader import Reader
 from perilune.config.schema import manual_sa as keys
+from perilune.config.schema.manual_sa import is_sa_name
 from perilune.config.schema.section import Key, OptionalKey
 from perilune.config.settings import DaemonSettings
 from perilune.config.suites import read_suite
+from perilune.config.tree import Place, Section, Value
 from perilune.databases.manual import ManualKeys, ManualSa, conflicts
 from perilune.databases.pad import ChildSelector, DynamicSelector
 from perilune.databases.processing import InnerAddresses, Lookup, Mode, Processing, SecurityProtocol
@@ -58,6 +61,28 @@ def read_manual_sa(reader: Reader, daemon: DaemonSettings) -> ManualSa | None:
         within=reader.find(keys.WITHIN),
     )
     _check(reader, sa, daemon)
+    return sa
+
+
+def manual_sa_of(name: str, values: Mapping[str, str], daemon: DaemonSettings) -> ManualSa:
+    """Return the SA that some keys and values mean, as they stand in a section of that name.
+
+    Raises:
+        InvalidConfigError: It is none; all that is wrong is told at once.
+    """
+    nowhere = Place(None, 1)
+    if not is_sa_name(name):
+        raise InvalidConfigError([ConfigError("this is no name of an SA", key="sas")])
+    section = Section(name, nowhere, values={key: Value(text, nowhere) for key, text in values.items()})
+    problems = Problems()
+    sa = read_manual_sa(Reader(section, keys.MANUAL_SA, problems, ("sas", name)), daemon)
+    try:
+        problems.raise_errors()
+    except InvalidConfigError as error:
+        told = [ConfigError(one.message, key=one.key, nearest=one.nearest) for one in error.errors]
+        raise InvalidConfigError(told) from error
+    if sa is None:
+        raise InvalidConfigError([ConfigError("there is no SA in it", key=f"sas.{name}")])
     return sa
 
 

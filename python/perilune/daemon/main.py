@@ -15,6 +15,7 @@ from perilune.daemon.auditor import Auditor
 from perilune.daemon.control import Control
 from perilune.daemon.event_log import counter_of, log_event
 from perilune.daemon.log import set_level, set_up_logging
+from perilune.daemon.manual_sas import ManualSas
 from perilune.daemon.node import LiveNode
 from perilune.daemon.parts import (
     endpoint_settings,
@@ -27,7 +28,15 @@ from perilune.daemon.parts import (
 from perilune.daemon.privileges import check_system
 from perilune.daemon.supervisor import tell_supervisor
 from perilune.databases.changes import AddPolicy, AddSa, Change, RemovePolicy
-from perilune.dataplane.events import Acquire, Audit, DeviceLost, HardExpire, SequenceExhausted
+from perilune.dataplane.events import (
+    Acquire,
+    Audit,
+    DeviceLost,
+    HardExpire,
+    SequenceExhausted,
+    SequenceLow,
+    SoftExpire,
+)
 from perilune.dataplane.runtime import Runtime
 from perilune.ike.endpoint import IkeEndpoint
 from perilune.ike.events import IkeEvent, IkeKeysDerived, IkeSaDown, PathWanted
@@ -40,11 +49,13 @@ from perilune.shell.key_log import KeyLog
 from perilune.shell.resolver import dynamic_paths
 from perilune.shell.rng import KernelRng
 from perilune.shell.route_table import RouteTable
+from perilune.shell.sequence_file import SequenceFile
 
 FAREWELL_SECONDS = 2.0
 """How long a shutdown waits for peers to answer the deletion of their SAs."""
 
 _ADDRESSES_SECONDS = 5.0
+_NOTE_SECONDS = 30.0
 _LOG = logging.getLogger("perilune.daemon")
 
 
@@ -89,11 +100,14 @@ class Daemon(Observer):
         self._data_plane = Runtime(runtime_settings(daemon))
         self._auditor = self._new_auditor(daemon.audit_log) if daemon.audit_log else None
         self._driver = Driver(self._endpoint, self._data_plane, self, self._clock)
+        self._sequences = SequenceFile(daemon.sequence_file) if daemon.sequence_file else None
+        self._manual = ManualSas(self._driver, self._data_plane, self._clock, daemon, self._sequences)
         self._node = LiveNode(
             facts=node_facts(self._clock),
             settings=settings,
             driver=self._driver,
             data_plane=self._data_plane,
+            manual=self._manual,
             clock=self._clock,
             reload=self._reload,
             stop=self._stopping.set,
@@ -116,11 +130,14 @@ class Daemon(Observer):
             if self._auditor is not None:
                 self._auditor.open(self._node.facts.version, len(self._settings.connections))
                 stack.callback(self._auditor.close)
+            self._open_sequences()
             if self._routes is not None:
                 stack.callback(self._routes.close)
                 self._routes.open()
             stack.push_async_callback(self._control.close)
             await self._control.open()
+            self._manual.load(self._settings.sas)
+            stack.callback(self._manual.close)
             await self._load()
             self._end_spd()
             self._listen_to_signals()
@@ -128,6 +145,7 @@ class Daemon(Observer):
             self._tasks |= {
                 asyncio.create_task(self._report_traffic()),
                 asyncio.create_task(self._follow_addresses()),
+                asyncio.create_task(self._note_received()),
             }
             if self._auditor is not None:
                 self._tasks.add(asyncio.create_task(self._auditor.keep_up()))
@@ -160,6 +178,14 @@ class Daemon(Observer):
         """Set up the child that a packet wants."""
         if not self._stopping.is_set():
             self._node.acquire(event)
+
+    def on_expire(self, event: SoftExpire | HardExpire | SequenceExhausted) -> None:
+        """Tell who looks after SAs that nobody negotiates."""
+        self._manual.on_expire(event)
+
+    def on_sequence_low(self, event: SequenceLow) -> None:
+        """Have more sequence numbers reserved."""
+        self._manual.on_sequence_low(event)
 
     def on_audit(self, event: Audit | HardExpire | SequenceExhausted) -> None:
         """Write it down."""
@@ -232,6 +258,7 @@ class Daemon(Observer):
         self._settings = settings
         if self._auditor is not None:
             self._auditor.on_settings(len(settings.connections))
+        self._manual.load(settings.sas)
         task = asyncio.create_task(self._load())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -277,6 +304,23 @@ class Daemon(Observer):
             if delays:
                 self._driver.report_traffic()
             await asyncio.sleep(min(max(min(delays, default=10.0) / 2, 0.25), 10.0))
+
+    def _open_sequences(self) -> None:
+        if self._sequences is not None and not self._sequences.open():
+            _LOG.warning(
+                "%s is new: sequence numbers of manual keys begin at 1; keys that were in use before must"
+                " be replaced",
+                self._settings.daemon.sequence_file,
+            )
+
+    async def _note_received(self) -> None:
+        """Have the disc know from time to time what was received with manual keys."""
+        while True:
+            await asyncio.sleep(_NOTE_SECONDS)
+            try:
+                self._manual.note_received()
+            except ResourceError as error:
+                _LOG.error("%s", error)
 
     async def _end_tasks(self) -> None:
         for task in self._tasks:

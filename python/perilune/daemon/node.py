@@ -9,8 +9,9 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 
 from perilune.agent.node import AuditState, ChosenSas, NodeFacts
 from perilune.config.settings import Settings
+from perilune.daemon.manual_sas import ManualSas
 from perilune.databases.pad import PadEntry
-from perilune.databases.sad import Lifetime
+from perilune.databases.sad import Lifetime, SadEntry
 from perilune.databases.spd import SpdEntry
 from perilune.dataplane.events import Acquire
 from perilune.dataplane.interface import DataPlane
@@ -36,6 +37,7 @@ class LiveNode:
         settings: The configuration in force.
         driver: Where inputs of the endpoint go.
         data_plane: Whose counters are shown.
+        manual: SAs with manual keys.
         clock: Real time.
         reload: Reads the configuration again and returns it.
         stop: Begins the shutdown.
@@ -49,6 +51,7 @@ class LiveNode:
         settings: Settings,
         driver: Driver,
         data_plane: DataPlane,
+        manual: ManualSas,
         clock: MonotonicClock,
         reload: Callable[[], Settings],
         stop: Callable[[], None],
@@ -58,6 +61,7 @@ class LiveNode:
         self._settings = settings
         self._driver = driver
         self._data_plane = data_plane
+        self._manual = manual
         self._clock = clock
         self._reload = reload
         self._stop = stop
@@ -85,6 +89,11 @@ class LiveNode:
     def policies(self) -> Sequence[SpdEntry]:
         """See `Node.policies`; in the order in which they are asked."""
         return sorted(self._driver.policies.values(), key=lambda entry: (entry.priority, entry.id))
+
+    @property
+    def sad(self) -> Sequence[SadEntry]:
+        """See `Node.sad`."""
+        return list(self._driver.sad.values())
 
     @property
     def exchanges(self) -> Mapping[str, int]:
@@ -118,6 +127,14 @@ class LiveNode:
     def acquire(self, event: Acquire) -> None:
         """Set up the child that a packet wants."""
         self._spawn(self._acquire(event))
+
+    def add_sa(self, name: str, values: Mapping[str, str]) -> None:
+        """See `Node.add_sa`."""
+        self._manual.add(name, values)
+
+    def remove_sa(self, name: str) -> None:
+        """See `Node.remove_sa`."""
+        self._manual.remove(name)
 
     def terminate(self, chosen: ChosenSas) -> int:
         """See `Node.terminate`."""

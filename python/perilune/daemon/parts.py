@@ -98,4 +98,5 @@ def node_facts(clock: MonotonicClock) -> NodeFacts:
 def fixed_part(daemon: DaemonSettings) -> tuple[object, ...]:
     """Return what a running daemon cannot change."""
     parts = (endpoint_settings(daemon), runtime_settings(daemon), route_settings(daemon, ""))
-    return (*parts, last_entry(daemon), daemon.vici, daemon.audit_log, daemon.audit_log_octets)
+    files = (daemon.vici, daemon.sequence_file, daemon.audit_log)
+    return (*parts, last_entry(daemon), *files, daemon.audit_log_octets)

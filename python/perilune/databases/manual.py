@@ -23,6 +23,11 @@ class ManualKeys:
     spi: Spi
     keys: EspKeys = field(repr=False)
 
+    @property
+    def counter_key(self) -> bytes:
+        """The key with which no sequence number may come twice, its salt included."""
+        return self.keys.encryption.reveal() or self.keys.integrity.reveal()
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ManualSa:
@@ -91,6 +96,19 @@ def conflicts(sas: Sequence[ManualSa]) -> Iterator[Conflict]:
     yield from _wrong_bundles({sa.name: sa for sa in sas})
 
 
+def outermost_first(sas: Sequence[ManualSa]) -> list[ManualSa]:
+    """Return SAs such that each comes behind the one that it is within, where that is among them."""
+    by_name = {sa.name: sa for sa in sas}
+
+    def depth(sa: ManualSa) -> int:
+        count = 0
+        while sa.within in by_name and count <= MOST_NESTED:
+            sa, count = by_name[sa.within], count + 1
+        return count
+
+    return sorted(sas, key=depth)
+
+
 def _same_names(sas: Sequence[ManualSa]) -> Iterator[Conflict]:
     """Yield SAs that packets could not tell apart (RFC 4301, section 4.1)."""
     known: dict[object, str] = {}
@@ -122,9 +140,8 @@ def _same_streams(sas: Sequence[ManualSa]) -> Iterator[Conflict]:
     known: dict[bytes, tuple[str, Direction]] = {}
     for sa in sas:
         for direction, keys in sa.directions if sa.suite.uses_counter else ():
-            octets = keys.keys.encryption.reveal() + keys.keys.integrity.reveal()
-            other, _ = known.setdefault(octets, (sa.name, direction))
-            if known[octets] != (sa.name, direction):
+            other, _ = known.setdefault(keys.counter_key, (sa.name, direction))
+            if known[keys.counter_key] != (sa.name, direction):
                 whose = "its other direction" if other == sa.name else f"SA '{other}'"
                 key = "key_in" if direction is Direction.INBOUND else "key_out"
                 yield Conflict(

@@ -74,7 +74,7 @@ class SaName:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SequenceState:
-    """Where sequence numbers stand when an SA is installed: keys may live longer than it (RFC 4303, 3.3.3)."""
+    """Where sequence numbers stand at first: a key may outlive its SA (RFC 4303, section 3.3.3)."""
 
     used: int = 0
     """The last number used before or, inbound, verified; everything up to it counts as seen."""

@@ -12,7 +12,7 @@ from typing import Final
 from perilune.databases.changes import AddPolicy, RemovePolicy
 from perilune.databases.conditions import NOT_POPULATED, UNCONDITIONAL, Conditions, Populate
 from perilune.databases.pad import ChildPolicy
-from perilune.databases.spd import LAST_ENTRY, Action, PolicyId, SpdEntry, SpdTemplate, Way
+from perilune.databases.spd import Action, PolicyId, SpdEntry, SpdTemplate, Way
 from perilune.dataplane.events import Flow
 from perilune.ike.outbox import Outbox
 from perilune.model.address import IpAddress
@@ -21,7 +21,8 @@ from perilune.model.selector import ANY_PROTOCOL, LAST_PORT, TrafficSelector
 _BASE: Final = {Action.BYPASS: 100_000, Action.PROTECT: 200_000, Action.DISCARD: 300_000}
 """Exceptions from protection come first, and what shall be dropped last."""
 
-_LARGEST_ID: Final = LAST_ENTRY - 1
+LAST_OWN_POLICY: Final = 0xBFFF_FFFF
+"""Numbers of SPD entries above are for SAs that are not IKE's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,7 @@ class PolicyWish:
         acquires: bool,
     ) -> PolicyWish:
         """Return the entry for a child with these selectors."""
-        priority = child.priority if child.priority is not None else _priority(child.action, local, remote)
+        priority = child.priority if child.priority is not None else priority_of(child.action, local, remote)
         return cls(connection, child.name, child.action, priority, local, remote, acquires, child.spd_entry)
 
     def serves(self, other: PolicyWish) -> bool:
@@ -184,7 +185,7 @@ class PolicyTable:
 
     def _new_id(self) -> PolicyId:
         while True:
-            self._last_id = self._last_id % _LARGEST_ID + 1
+            self._last_id = self._last_id % LAST_OWN_POLICY + 1
             if self._last_id not in self._wishes:
                 return PolicyId(self._last_id)
 
@@ -209,7 +210,9 @@ def _of_packet(address: IpAddress, protocol: int, port: int | None) -> TrafficSe
     return TrafficSelector(address, address, protocol, first, last)
 
 
-def _priority(action: Action, local: tuple[TrafficSelector, ...], remote: tuple[TrafficSelector, ...]) -> int:
+def priority_of(
+    action: Action, local: tuple[TrafficSelector, ...], remote: tuple[TrafficSelector, ...]
+) -> int:
     """Return a place by the widest selectors: narrower ones are asked first."""
     return _BASE[action] + max(map(_width, local), default=0) + max(map(_width, remote), default=0)
 

@@ -11,9 +11,10 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
-from perilune.databases.changes import AddPolicy, AddSa, Change, RemovePolicy, RemoveSa
-from perilune.databases.sad import Direction, Lifetime
+from perilune.databases.changes import AddPolicy, AddSa, Change, MoveSa, RemovePolicy, RemoveSa
+from perilune.databases.sad import Direction, Lifetime, SadEntry
 from perilune.databases.spd import PolicyId, SpdEntry
 from perilune.dataplane.events import (
     Acquire,
@@ -24,6 +25,7 @@ from perilune.dataplane.events import (
     IkeDatagram,
     PeerMoved,
     SequenceExhausted,
+    SequenceLow,
     SoftExpire,
     UnknownSpi,
 )
@@ -31,6 +33,7 @@ from perilune.dataplane.interface import DataPlane
 from perilune.ike.endpoint import IkeEndpoint
 from perilune.ike.events import IkeEvent
 from perilune.ike.outbox import Keepalive, Transmit
+from perilune.model.address import Path
 from perilune.model.errors import IpsecError, LocalError
 from perilune.model.spi import Spi, format_spi
 from perilune.model.time import Instant
@@ -51,6 +54,12 @@ class Observer:
 
     def on_changes(self, changes: Sequence[Change]) -> None:
         """The data plane was changed."""
+
+    def on_expire(self, event: SoftExpire | HardExpire | SequenceExhausted) -> None:
+        """An SA reached a limit."""
+
+    def on_sequence_low(self, event: SequenceLow) -> None:
+        """An SA wants more sequence numbers."""
 
     def on_audit(self, event: Audit | HardExpire | SequenceExhausted) -> None:
         """The data plane told what is to be found in the audit log."""
@@ -78,6 +87,9 @@ class Driver:
         self.endpoint = endpoint
         self.policies: dict[PolicyId, SpdEntry] = {}
         """The SPD as the data plane has it."""
+
+        self.sad: dict[tuple[Direction, Spi, Path], SadEntry] = {}
+        """The SAD as the data plane has it."""
 
         self.lifetimes: dict[Spi, Lifetime] = {}
         """Limits of the inbound SAs that exist, by SPI."""
@@ -117,6 +129,22 @@ class Driver:
             self._observer.on_ike_event(event)
         self._observer.on_drained()
 
+    def change(self, changes: Sequence[Change]) -> None:
+        """Make changes that are not the endpoint's, all of them or none.
+
+        Raises:
+            LocalError: The data plane refuses one.
+        """
+        done: list[Change] = []
+        for stage in _stages(changes):
+            try:
+                self._data_plane.apply(stage, self._clock.now())
+            except LocalError:
+                self._apply([RemovePolicy(one.entry.id) for one in done if isinstance(one, AddPolicy)])
+                raise
+            self._made(stage)
+            done += stage
+
     def report_traffic(self) -> None:
         """Tell the endpoint which peers were heard since the last call, as their packets were authentic."""
         now, heard = self._clock.now(), {}
@@ -150,6 +178,8 @@ class Driver:
                 self._observer.on_acquire(event)
             case UnknownSpi(spi=spi, remote=remote):
                 _DATA_PLANE_LOG.info("%s sent with the SPI %s of no SA", remote, format_spi(spi))
+            case SequenceLow():
+                self._observer.on_sequence_low(event)
             case Audit():
                 _DATA_PLANE_LOG.warning("%s", audit_text(event))
                 self._observer.on_audit(event)
@@ -158,6 +188,7 @@ class Driver:
 
     def _expire(self, event: SoftExpire | HardExpire | SequenceExhausted, now: Instant) -> None:
         spi = format_spi(event.spi)
+        self._observer.on_expire(event)
         if isinstance(event, SequenceExhausted):
             _DATA_PLANE_LOG.warning("the sequence numbers of %s are used up", spi)
             self._observer.on_audit(event)
@@ -177,6 +208,9 @@ class Driver:
             self._data_plane.apply(changes, now)
         except LocalError:
             changes = [change for change in changes if self._applied_alone(change, now)]
+        self._made(changes)
+
+    def _made(self, changes: Sequence[Change]) -> None:
         self._note(changes)
         self._observer.on_changes(changes)
 
@@ -196,10 +230,17 @@ class Driver:
                     self.policies[entry.id] = entry
                 case RemovePolicy(id):
                     self.policies.pop(id, None)
-                case AddSa(entry) if entry.direction is Direction.INBOUND:
-                    self.lifetimes[entry.spi] = entry.lifetime
-                case RemoveSa(Direction.INBOUND, spi):
-                    self.lifetimes.pop(spi, None)
+                case AddSa(entry):
+                    self.sad[entry.direction, entry.spi, entry.path] = entry
+                    if entry.direction is Direction.INBOUND:
+                        self.lifetimes[entry.spi] = entry.lifetime
+                case RemoveSa(direction, spi, path):
+                    self.sad.pop((direction, spi, path), None)
+                    if direction is Direction.INBOUND:
+                        self.lifetimes.pop(spi, None)
+                case MoveSa(direction, spi, old, new) if (direction, spi, old) in self.sad:
+                    entry = self.sad.pop((direction, spi, old))
+                    self.sad[direction, spi, new] = replace(entry, path=new)
 
     def _send(self, transmit: Transmit | Keepalive) -> None:
         try:

@@ -4,8 +4,8 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
 use perilune_engine::{
     AhIntegrity, Change, Direction, Duration, Encapsulation, Instant, Keys, Lifetimes, Limits,
-    Path, PolicyId, Ports, Protocol, SaConfig, SaId, SaStats, SelectorPair, Suite, SuiteError,
-    TrafficSelector,
+    Path, PolicyId, Ports, Protocol, SaConfig, SaId, SaStats, SelectorPair, SequenceState, Suite,
+    SuiteError, TrafficSelector,
 };
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;

@@ -15,6 +15,7 @@ from perilune.agent.vici.describe import (
     describe_policy,
     describe_policy_traffic,
 )
+from perilune.agent.vici.describe_sad import describe_sad_entry
 from perilune.agent.vici.describe_spd import describe_piece, describe_spd_entry
 from perilune.agent.vici.operations import Deletion, Done, Operation, Operations, SetUp, settle
 from perilune.agent.vici.session import Call, Handler
@@ -37,6 +38,7 @@ EVENTS = frozenset(
         "list-sa",
         "log",
         "perilune-policy",
+        "perilune-sa",
     }
 )
 """Events that a client may register for."""
@@ -65,6 +67,9 @@ class Commands:
             "list-sas": self._list_sas,
             "perilune-audit": self._perilune_audit,
             "perilune-policies": self._perilune_policies,
+            "perilune-sa-add": self._perilune_sa_add,
+            "perilune-sa-del": self._perilune_sa_del,
+            "perilune-sa-list": self._perilune_sa_list,
             "perilune-status": self._perilune_status,
             "perilune-stop": self._perilune_stop,
             "rekey": self._rekey,
@@ -233,6 +238,31 @@ class Commands:
             }
         )
 
+    def _perilune_sa_add(self, call: Call) -> None:
+        values = call.request.get("values")
+        if not isinstance(values, dict):
+            raise LocalError("values of the request are no keys and values")
+        texts = {key: value for key, value in values.items() if isinstance(value, str)}
+        if len(texts) < len(values):
+            raise LocalError("a value of the request is not a text")
+        self._node.add_sa(_name(call.request), texts)
+        call.answer({"success": "yes"})
+
+    def _perilune_sa_del(self, call: Call) -> None:
+        self._node.remove_sa(_name(call.request))
+        call.answer({"success": "yes"})
+
+    def _perilune_sa_list(self, call: Call) -> None:
+        wanted, now = _text(call.request, "name"), self._node.now()
+        names = {policy.id: policy.name for policy in self._node.policies}
+        counters = {(sa.direction, sa.spi, sa.path): sa for sa in self._node.stats().sas}
+        for entry in self._node.sad:
+            name = names.get(entry.policy, "")
+            if wanted in {None, name, name.rpartition("/")[2]}:
+                stats = counters.get((entry.direction, entry.spi, entry.path))
+                call.event("perilune-sa", describe_sad_entry(entry, name, stats, now))
+        call.answer()
+
     def _perilune_stop(self, call: Call) -> None:
         call.answer({"success": "yes"})
         self._node.stop()
@@ -275,6 +305,13 @@ def _text(request: Tree, key: str) -> str | None:
     if not isinstance(value, str):
         raise LocalError(f"{key} of the request is not a text")
     return value
+
+
+def _name(request: Tree) -> str:
+    name = _text(request, "name")
+    if name is None:
+        raise LocalError("which SA is meant? name it")
+    return name
 
 
 def _number(request: Tree, key: str) -> int | None:

@@ -38,8 +38,13 @@ _SPI = number(_SMALLEST_SPI, 2**32 - 1)
 _ADDRESS: Kind[IpAddress] = Kind("address", read_address)
 
 
+def is_sa_name(text: str) -> bool:
+    """Whether an SA may be called so."""
+    return _NAME.fullmatch(text) is not None
+
+
 def _read_name(text: str) -> str:
-    if not _NAME.fullmatch(text):
+    if not is_sa_name(text):
         raise ConfigError(f"{quote(text)} is no name of an SA")
     return text
 

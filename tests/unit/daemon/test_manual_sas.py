@@ -1,0 +1,321 @@
+"""SAs with manual keys: two daemons' worth of them over engines in memory, through restarts and reloads."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Sequence
+from ipaddress import ip_address
+from pathlib import Path as FilePath
+
+import pytest
+from scapy.layers.inet import IP, UDP
+from scapy.layers.inet6 import IPv6
+from scapy.packet import Packet
+
+from perilune.config.load import load_text
+from perilune.config.settings import Settings
+from perilune.daemon import manual_sas
+from perilune.daemon.manual_sas import ManualSas
+from perilune.databases.changes import Change
+from perilune.databases.sad import Direction, Encapsulation
+from perilune.dataplane.engine import Engine, SealedPacket
+from perilune.dataplane.events import Event, SequenceLow, SoftExpire
+from perilune.dataplane.stats import DataPlaneStats
+from perilune.ike.endpoint import IkeEndpoint
+from perilune.ike.settings import EndpointSettings
+from perilune.model.address import Path
+from perilune.model.errors import LocalError
+from perilune.model.time import Instant
+from perilune.shell.clock import MonotonicClock
+from perilune.shell.driver import Driver, Observer
+from perilune.shell.sequence_file import SequenceFile
+from support.rng import SeededRng
+
+CBC = f"proposal = aes128-sha256\nencryption_key = 0x{'11' * 16}\nintegrity_key = 0x{'22' * 32}\n"
+GCM = "proposal = aes256gcm16\n" + "".join(
+    f"encryption_key_{{{way}}} = 0x{octet * 36}\n" for way, octet in enumerate(("33", "44"))
+)
+NETS_V4, NETS_V6 = ("10.1.0.0/16", "10.2.0.0/16"), ("2001:db8:1::/48", "2001:db8:2::/48")
+
+
+class EnginePlane:
+    """An engine as a data plane without devices."""
+
+    def __init__(self) -> None:
+        self.engine = Engine()
+
+    def apply(self, changes: Sequence[Change], now: Instant) -> None:
+        self.engine.apply(changes, now)
+
+    def take_events(self) -> list[Event]:
+        return self.engine.take_events()
+
+    def stats(self) -> DataPlaneStats:
+        return self.engine.stats()
+
+    def fileno(self) -> int:
+        raise NotImplementedError
+
+    def send_ike(self, message: bytes, path: Path, *, encapsulated: bool) -> None:
+        raise NotImplementedError
+
+    def send_keepalive(self, path: Path) -> None:
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+
+class Side(Observer):
+    """One gateway; site 1 sends what site 2 receives."""
+
+    def __init__(self, file: FilePath | None = None) -> None:
+        self.clock = MonotonicClock()
+        self.plane = EnginePlane()
+        endpoint = IkeEndpoint(EndpointSettings(), SeededRng(1))
+        self.driver = Driver(endpoint, self.plane, self, self.clock)
+        self.sequences = SequenceFile(file) if file else None
+        if self.sequences is not None:
+            self.sequences.open()
+        settings = Settings().daemon if file is None else load_text(daemon(file)).daemon
+        self.manual = ManualSas(self.driver, self.plane, self.clock, settings, self.sequences)
+
+    def load(self, text: str) -> None:
+        self.manual.load(load_text(text).sas)
+
+    def send(self, packet: Packet) -> list[SealedPacket]:
+        sealed = self.plane.engine.seal(bytes(packet), self.clock.now())
+        self.look()
+        return sealed
+
+    def receive(self, sealed: Sequence[SealedPacket]) -> list[bytes]:
+        opened: list[bytes] = []
+        for one in sealed:
+            path = Path(one.path.remote, one.path.local)
+            is_udp = one.encapsulation is Encapsulation.UDP
+            encapsulation = Encapsulation.UDP if is_udp else Encapsulation.NONE
+            opened += self.plane.engine.open(one.data, path, encapsulation, self.clock.now())
+        self.look()
+        return opened
+
+    def look(self) -> None:
+        """Act on events as the driver does when the descriptor is readable."""
+        for event in self.plane.take_events():
+            match event:
+                case SequenceLow():
+                    self.manual.on_sequence_low(event)
+                case SoftExpire():
+                    self.manual.on_expire(event)
+
+    def crash(self) -> None:
+        """End as a killed process does: the system lets go of the lock, and nothing else happens."""
+        if self.sequences is not None:
+            self.sequences.close()
+
+    @property
+    def names(self) -> set[str]:
+        return {entry.name for entry in self.driver.policies.values()}
+
+
+def daemon(file: FilePath) -> str:
+    return f"daemon {{ sequence_file = {file} }}\n"
+
+
+def sa(site: int, nets: tuple[str, str] = NETS_V4, keys: str = CBC, more: str = "", name: str = "sun") -> str:
+    """The section `sas` of a site, with the same SPIs both ways."""
+    ours, theirs = nets if site == 1 else reversed(nets)
+    ways = ("out", "in") if site == 1 else ("in", "out")
+    return (
+        f"sas {{\n{name} {{\nlocal_addrs = 192.0.2.{site}\nremote_addrs = 192.0.2.{3 - site}\nspi = 0x1001\n"
+        f"local_ts = {ours}\nremote_ts = {theirs}\n{keys.format(*ways)}{more}\n}}\n}}\n"
+    )
+
+
+def packet(ipv6: bool = False, port: int = 53) -> Packet:
+    header = IPv6(src="2001:db8:1::1", dst="2001:db8:2::1") if ipv6 else IP(src="10.1.0.1", dst="10.2.0.1")
+    return header / UDP(sport=1024, dport=port) / b"to whom it may concern"
+
+
+def sequence(sealed: SealedPacket) -> int:
+    return int.from_bytes(sealed.data[4:8])
+
+
+@pytest.fixture
+def file(tmp_path: FilePath) -> FilePath:
+    return tmp_path / "sequences"
+
+
+# covers R4301-4.5-1
+@pytest.mark.parametrize("ipv6", [False, True])
+@pytest.mark.parametrize("more", ["", "encap = udp"])
+def test_what_one_side_sends_the_other_receives(ipv6: bool, more: str) -> None:
+    one, other = Side(), Side()
+    nets = NETS_V6 if ipv6 else NETS_V4
+    one.load(sa(1, nets, more=more))
+    other.load(sa(2, nets, more=more))
+    sealed = one.send(packet(ipv6))
+    assert len(sealed) == 1
+    assert sealed[0].path.remote.address == ip_address("192.0.2.2")
+    assert other.receive(sealed) == [bytes(packet(ipv6))]
+
+
+def test_what_the_policy_names_never_leaves_in_the_clear_without_its_sa() -> None:
+    one = Side()
+    one.load(sa(1, more="hard_packets = 1"))
+    assert len(one.send(packet())) == 1
+    assert one.send(packet()) == []
+    assert one.plane.engine.take_bypassed() == []
+
+
+# covers R4303-3.3.3-2
+def test_numbers_go_on_behind_a_crash(file: FilePath) -> None:
+    other_file = file.with_name("other")
+    other = Side(other_file)
+    other.load(sa(2, keys=GCM) + daemon(other_file))
+    seen: list[int] = []
+    for _life in range(3):
+        one = Side(file)
+        one.load(sa(1, keys=GCM) + daemon(file))
+        sealed = [piece for _ in range(5) for piece in one.send(packet())]
+        assert len(other.receive(sealed)) == 5
+        seen += map(sequence, sealed)
+        one.crash()
+    assert seen == sorted(set(seen))
+    assert json.loads(file.read_text())["keys"].popitem()[1]["sent"] >= seen[-1]
+
+
+def test_a_renamed_sa_goes_on_where_it_was(file: FilePath) -> None:
+    one = Side(file)
+    one.load(sa(1, keys=GCM) + daemon(file))
+    before = sequence(one.send(packet())[0])
+    one.load(sa(1, keys=GCM, name="sol") + daemon(file))
+    assert sequence(one.send(packet())[0]) > before
+
+
+def test_numbers_are_on_disc_before_they_are_used(file: FilePath, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(manual_sas, "_FIRST_BLOCK", 8)
+    one = Side(file)
+    one.load(sa(1, keys=GCM) + daemon(file))
+    for expected in range(1, 200):
+        (sealed,) = one.send(packet())
+        assert sequence(sealed) == expected
+        assert max(use["sent"] for use in json.loads(file.read_text())["keys"].values()) >= expected
+
+
+def test_numbers_that_cannot_be_reserved_are_not_used(
+    file: FilePath, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(manual_sas, "_FIRST_BLOCK", 8)
+    one = Side(file)
+    one.load(sa(1, keys=GCM) + daemon(file))
+    file.with_name(f"{file.name}.new").mkdir()
+    sent = [piece for _ in range(20) for piece in one.send(packet())]
+    assert len(sent) == 8
+    assert one.plane.stats().dropped("sequence_exhausted") == 12
+
+
+def test_a_receiver_remembers_what_it_received(file: FilePath) -> None:
+    window = "replay_window = 64"
+    sender_file = file.with_name("sender")
+    one, other = Side(sender_file), Side(file)
+    one.load(sa(1, more=window) + daemon(sender_file))
+    other.load(sa(2, more=window) + daemon(file))
+    sealed = one.send(packet())
+    assert len(other.receive(sealed)) == 1
+    other.manual.close()
+    again = Side(file)
+    again.load(sa(2, more=window) + daemon(file))
+    assert again.receive(sealed) == []
+    assert again.plane.stats().dropped("replayed") == 1
+    assert len(again.receive(one.send(packet()))) == 1
+
+
+def test_a_reload_touches_only_what_changed() -> None:
+    one = Side()
+    two = sa(1).removesuffix("}\n") + sa(1, NETS_V6, name="other").removeprefix("sas {\n").replace(
+        "0x1001", "0x1002"
+    )
+    one.load(two)
+    one.send(packet())
+    one.load(two.replace("2001:db8:2::/48", "2001:db8:3::/48"))
+    packets = {
+        entry.spi: entry.packets for entry in one.plane.stats().sas if entry.direction is Direction.OUTBOUND
+    }
+    assert packets == {0x1001: 1, 0x1002: 0}
+    one.load("")
+    assert one.names == set()
+    assert one.plane.stats().sas == ()
+
+
+def test_a_command_adds_and_removes() -> None:
+    one, other = Side(), Side()
+    other.load(sa(2))
+    lines = sa(1).split("sun {\n")[1].split("\n}")[0].splitlines()
+    values = dict((part.strip() for part in line.split("=", 1)) for line in lines if line)
+    one.manual.add("mine", values)
+    assert one.names == {"sas/mine"}
+    with pytest.raises(LocalError, match="there is an SA 'mine' already"):
+        one.manual.add("mine", values)
+    with pytest.raises(LocalError, match="SA 'mine' has the SPI 0x00001001 already"):
+        one.manual.add("yours", values)
+    one.load("")
+    assert other.receive(one.send(packet())) == [bytes(packet())]
+    one.manual.remove("mine")
+    assert one.driver.sad == {}
+    with pytest.raises(LocalError, match="there is no SA 'mine' with manual keys"):
+        one.manual.remove("mine")
+
+
+def test_a_wrong_value_of_a_command_is_told_with_its_key() -> None:
+    with pytest.raises(LocalError, match=r"^sas\.a\.spi: '5' is not from 256 to 4294967295"):
+        Side().manual.add("a", {"spi": "5"})
+
+
+def test_an_outer_sa_that_changes_takes_the_inner_one_along() -> None:
+    one = Side()
+    outer = sa(1, name="outer").replace("0x1001", "0x2001")
+    inner = sa(1, more="within = outer", name="inner").removeprefix("sas {\n")
+    both = outer.removesuffix("}\n") + inner
+    one.load(both)
+    with pytest.raises(LocalError, match="SA 'inner' is within 'outer'; remove it first"):
+        one.manual.remove("outer")
+    one.load(both.replace("0x2001", "0x3001"))
+    outers = {entry.within.spi for entry in one.driver.sad.values() if entry.within}
+    assert outers == {0x3001}
+    assert len(one.driver.sad) == 4
+
+
+def test_a_soft_limit_asks_for_new_keys(caplog: pytest.LogCaptureFixture) -> None:
+    one = Side()
+    one.load(sa(1, more="soft_packets = 1"))
+    with caplog.at_level(logging.WARNING):
+        one.send(packet())
+    assert "SA sun has reached its soft limit of packets and wants new keys" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda file: file.write_text("not this"),
+        lambda file: file.write_text('{"version": 1, "keys": {"a": {"sent": -1, "received": 0}}}'),
+        lambda file: file.write_text('{"version": 2, "keys": {}}'),
+        lambda file: file.mkdir(),
+    ],
+)
+def test_a_spoilt_file_is_never_a_new_beginning(file: FilePath, spoil: Callable[[FilePath], object]) -> None:
+    spoil(file)
+    with pytest.raises(Exception, match=str(file)):
+        SequenceFile(file).open()
+
+
+def test_two_daemons_never_share_a_file(file: FilePath) -> None:
+    first = SequenceFile(file)
+    assert not first.open()
+    with pytest.raises(Exception, match="another daemon uses it"):
+        SequenceFile(file).open()
+    first.reserve("a", 5)
+    first.close()
+    second = SequenceFile(file)
+    assert second.open()
+    assert second.use("a").sent == 5
