@@ -73,7 +73,7 @@ fn numbers_that_are_not_reserved_are_not_used() {
         peer_spi: SPI_BA,
         policy: POLICY,
     };
-    assert_eq!(events(&pair.a), [low.clone()], "said once");
+    assert_eq!(events(&pair.a), std::slice::from_ref(&low), "said once");
 
     let reserve = Change::ReserveSequence {
         sa: SaId::new(Direction::Outbound, SPI_AB, path_ab()),
