@@ -50,6 +50,8 @@ def _read(reader: Reader, order: int, connections: Sequence[PadEntry]) -> SpdTem
             reader.error("'action' is missing")
         return None
     _check_layers(reader)
+    if reader.has(keys.USER):
+        reader.warn("the device does not tell whose packets they are: this entry selects none", keys.USER)
     connection, child = _child(reader, action, connections)
     local_addresses = _addresses(reader, keys.LOCAL, child.local_ts if child else ())
     remote_addresses = _addresses(reader, keys.REMOTE, child.remote_ts if child else ())

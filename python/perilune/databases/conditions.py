@@ -11,7 +11,7 @@ LARGEST_FLOW_LABEL = (1 << 20) - 1
 """A flow label has 20 bits (RFC 8200, section 3)."""
 
 LARGEST_LEVEL = 255
-"""A sensitivity level has 8 bits (RFC 5570, section 5.1.4)."""
+"""A sensitivity level has 8 bits, in labels of CIPSO and of CALIPSO (RFC 5570) alike."""
 
 
 @dataclass(frozen=True, slots=True)

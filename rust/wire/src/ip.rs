@@ -1,8 +1,9 @@
 //! The inner IP header: what the SPD, the segmenter and the coalescer need to know of it.
 
 use crate::checksum::Sum;
-use crate::extension_header::{HeaderChain, IPV4_OCTETS, IPV6_OCTETS, MOBILITY};
+use crate::extension_header::{HOP_BY_HOP, HeaderChain, IPV4_OCTETS, IPV6_OCTETS, MOBILITY};
 use crate::flow::FlowKey;
+use crate::sensitivity;
 
 /// Protocol number of TCP.
 pub const TCP: u8 = 6;
@@ -174,13 +175,20 @@ fn parse_v4(octets: &[u8]) -> Option<IpPacket> {
     } else {
         None
     };
+    let level = if transport == IPV4_OCTETS {
+        None
+    } else {
+        sensitivity::ipv4_level(octets.get(IPV4_OCTETS..transport)?)
+    };
     let addresses = u64::from_be_bytes(addresses);
     let (source, destination) = (
         u128::from(addresses >> 32),
         u128::from(addresses & 0xffff_ffff),
     );
     Some(IpPacket {
-        flow: FlowKey::from_bits(source, destination, false, protocol, ports).with_class(tos, 0),
+        flow: FlowKey::from_bits(source, destination, false, protocol, ports)
+            .with_class(tos, 0)
+            .with_level(level),
         transport,
         total,
         traffic_class: tos,
@@ -206,6 +214,11 @@ fn parse_v6(octets: &[u8]) -> Option<IpPacket> {
     } else {
         ports(chain.protocol, packet.get(transport..)?)
     };
+    let level = if next_header == HOP_BY_HOP {
+        sensitivity::ipv6_level(packet.get(IPV6_OCTETS..transport)?)
+    } else {
+        None
+    };
     let word = u32::from_be_bytes([v0, v1, v2, v3]);
     let (source, destination) = (
         u128::from_be_bytes(*source),
@@ -214,7 +227,8 @@ fn parse_v6(octets: &[u8]) -> Option<IpPacket> {
     let (traffic_class, flow_label) = ((v0 << 4) | (v1 >> 4), word & 0xf_ffff);
     Some(IpPacket {
         flow: FlowKey::from_bits(source, destination, true, chain.protocol, ports)
-            .with_class(traffic_class, flow_label),
+            .with_class(traffic_class, flow_label)
+            .with_level(level),
         transport,
         total,
         traffic_class,

@@ -29,5 +29,6 @@ pub mod ipcomp;
 pub mod neighbor;
 pub mod reassembly;
 pub mod segment;
+pub mod sensitivity;
 mod transport;
 pub mod virtio_net_hdr;

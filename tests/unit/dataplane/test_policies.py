@@ -5,8 +5,8 @@ from __future__ import annotations
 from ipaddress import ip_address, ip_network
 
 import pytest
-from scapy.layers.inet import ICMP, IP, TCP, UDP
-from scapy.layers.inet6 import IPv6
+from scapy.layers.inet import ICMP, IP, TCP, UDP, IPOption
+from scapy.layers.inet6 import HBHOptUnknown, IPv6, IPv6ExtHdrHopByHop
 from scapy.packet import Packet
 
 from perilune.databases.changes import AddPolicy
@@ -43,6 +43,16 @@ def changed(packet: Packet, **fields: int) -> Packet:
     return copy
 
 
+def labelled(version: int, level: int) -> Packet:
+    """A packet with a label of CIPSO, a tag of type 1, or of CALIPSO, without categories."""
+    if version == 4:
+        label = IPOption(b"\x86\x0a\x00\x00\x00\x03\x01\x04\x00" + bytes([level]))
+        return IP(src="10.1.0.7", dst="10.2.9.3", options=[label]) / UDP(sport=1, dport=53)
+    data = b"\x00\x00\x00\x03\x00" + bytes([level]) + b"\x00\x00"
+    options = IPv6ExtHdrHopByHop(options=[HBHOptUnknown(otype=7, optdata=data)])
+    return IPv6(src="fd01::7", dst="fd02::3") / options / UDP(sport=1, dport=53)
+
+
 @pytest.mark.parametrize(
     ("conditions", "selected", "others"),
     [
@@ -52,7 +62,8 @@ def changed(packet: Packet, **fields: int) -> Packet:
         (Conditions(remote_address=Masked(0x0901, 0xFF01)), [V4], [changed(V4, dst="10.2.9.2"), V6]),
         (Conditions(local_address=Masked(7, 0xFF)), [V4, V6], [changed(V4, src="10.1.0.8")]),
         (Conditions(user=0), [], [V4, V6]),
-        (Conditions(level=(0, 255)), [], [V4, V6]),
+        (Conditions(level=(0, 255)), [labelled(4, 0), labelled(6, 255)], [V4, V6]),
+        (Conditions(level=(2, 3)), [labelled(4, 2), labelled(6, 3)], [labelled(4, 4), labelled(6, 1)]),
     ],
     ids=lambda value: " ".join(value.texts) if isinstance(value, Conditions) else "",
 )

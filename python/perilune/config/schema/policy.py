@@ -84,13 +84,18 @@ FLOW_LABEL: OptionalKey[int] = OptionalKey(
     "flow_label", number(0, LARGEST_FLOW_LABEL), "any", "Flow label of IPv6."
 )
 LEVEL: OptionalKey[tuple[int, int]] = OptionalKey(
-    "level", LEVELS, "any", "Sensitivity levels; a packet without one is not selected."
+    "level",
+    LEVELS,
+    "any",
+    "Sensitivity levels, of a label of CIPSO in IPv4's options or of CALIPSO in IPv6's; a packet without one"
+    " is not selected.",
 )
 USER: OptionalKey[int] = OptionalKey(
     "user",
     number(0, _LARGEST_USER),
     "anyone",
-    "Number of the local user whose packets are meant; one that nobody knows it of is not selected.",
+    "Number of the local user whose packets are meant. The device tells nobody's yet, so that such an entry"
+    " selects nothing.",
 )
 CHILD: OptionalKey[str] = OptionalKey(
     "child",
