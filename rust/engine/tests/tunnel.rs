@@ -12,10 +12,10 @@ fn each_suite_carries_both_ip_versions() {
         for esn in [false, true] {
             let mut pair = Pair::with(suite, |sa| sa.esn = esn);
             for ipv6 in [false, true] {
-                let payload: Vec<u8> = (0..9000u32).map(|n| n.to_le_bytes()[0]).collect();
+                let payload: Vec<u8> = (0..2000u32).map(|n| n.to_le_bytes()[0]).collect();
                 let frame = tcp_superpacket(ipv6, 1300, &payload);
                 let packets = pair.seal(&frame);
-                assert_eq!(packets.len(), 7);
+                assert_eq!(packets.len(), 2);
                 assert_eq!(
                     pair.open(&packets),
                     [frame],

@@ -31,7 +31,7 @@ ESP = {
     "cast128-sha1": ("CAST_CBC", "128", "HMAC_SHA1_96"),
     "des-sha1": ("DES_CBC", None, "HMAC_SHA1_96"),
 }
-"""What strongSwan calls encryption, key length and integrity of each child."""
+"""What both sides call encryption, key length and integrity of each child."""
 
 IKE = (
     "aes128ctr-sha256-x25519",
@@ -72,10 +72,9 @@ def carries(gateways: Gateways, child: str) -> None:
 def test_esp(gateways: Gateways, child: str, initiator: str) -> None:
     """ESP: ping both ways."""
     gateways.by_name(initiator).initiate(child)
-    fields = gateways.theirs.wait_for_child(child).fields
-    found = tuple(fields.get(name) for name in ("encr-alg", "encr-keysize", "integ-alg"))
-    assert found == ESP[child]
-    gateways.ours.wait_for_child(child)
+    for daemon in (gateways.ours, gateways.theirs):
+        fields = daemon.wait_for_child(child).fields
+        assert tuple(fields.get(name) for name in ("encr-alg", "encr-keysize", "integ-alg")) == ESP[child]
     carries(gateways, child)
     gateways.by_name(initiator).terminate("esp")
     ended(gateways, "esp")

@@ -514,6 +514,7 @@ def test_insecure_algorithms_are_warned_of() -> None:
     ]
 
 
+# covers R8221-4-1
 @pytest.mark.parametrize(
     ("allowed", "refused"),
     [

@@ -135,6 +135,24 @@ def test_every_algorithm_has_a_word() -> None:
     assert {id_ for type_, id_ in named if type_ == PRF} == set(PrfId)
 
 
+# covers R8221-5-1
+# covers R8221-6-1
+# covers R8247-2.3-1
+def test_levels_of_rfc_8221_and_rfc_8247() -> None:
+    must_not = (EncrId.ENCR_DES, EncrId.ENCR_BLOWFISH, EncrId.PRIVATE_3IDEA)
+    assert all(ENCRYPTION[id_].is_insecure and not ENCRYPTION[id_].in_ike for id_ in must_not)
+    assert INTEGRITY[IntegId.AUTH_HMAC_MD5_96].is_insecure
+    assert not INTEGRITY[IntegId.AUTH_HMAC_MD5_96].in_ike
+    for kind in (IKE_PROPOSALS, ESP_PROPOSALS):
+        offered = {(t.type, t.id, t.key_bits) for one in kind.read("default") for t in one.transforms}
+        assert {(ENCR, EncrId.ENCR_AES_CBC, bits) for bits in (128, 256)} <= offered
+        assert {(ENCR, EncrId.ENCR_AES_GCM_16, bits) for bits in (128, 256)} <= offered
+        assert (ENCR, EncrId.ENCR_CHACHA20_POLY1305, None) in offered
+        assert (INTEG, IntegId.AUTH_HMAC_SHA2_256_128, None) in offered
+        assert (INTEG, IntegId.AUTH_HMAC_SHA2_512_256, None) in offered
+        assert {id_ for type_, id_, _ in offered if type_ == INTEG} <= {12, 13, 14}
+
+
 def test_what_is_insecure_is_named() -> None:
     read = ESP_PROPOSALS.read("aes128-3des-sha1-md5, des-noauth, null-sha256, aes128gcm8")
     assert insecure(read) == ("ENCR_3DES", "AUTH_HMAC_MD5_96", "ENCR_DES", "encryption without integrity")

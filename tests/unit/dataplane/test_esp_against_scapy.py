@@ -154,6 +154,8 @@ each_suite = pytest.mark.parametrize("suite", [*SUITES, *COMBINED, *SEPARATE, *U
 each_tunnel = pytest.mark.parametrize("tunnel", TUNNELS.values(), ids=TUNNELS)
 
 
+# covers R4303-2.3-1
+# covers R4303-2.8-1
 @each_suite
 @each_tunnel
 def test_scapy_opens_what_we_seal(tunnel: Tunnel, suite: EspSuite) -> None:
@@ -195,6 +197,8 @@ ESN_SUITES = (
 )
 
 
+# covers R4303-3.3.2.1-1
+# covers R4303-3.3.2.2-1
 @pytest.mark.parametrize("suite", ESN_SUITES, ids=str)
 def test_extended_sequence_numbers(suite: EspSuite) -> None:
     tunnel = V4_V4.with_suite(suite)
@@ -213,6 +217,7 @@ def test_extended_sequence_numbers(suite: EspSuite) -> None:
     assert right.open(wrong, at_right, tunnel.encapsulation, START) == []
 
 
+# covers R4303-3.4.4.1-1
 @pytest.mark.parametrize("suite", [*SUITES, *COMBINED, *SEPARATE], ids=str)
 def test_any_flipped_bit_is_refused(suite: EspSuite) -> None:
     tunnel = V4_V4.with_suite(suite)

@@ -20,6 +20,7 @@ from perilune.databases.sad import Direction, Encapsulation
 from perilune.databases.spd import Action, SpdEntry
 from perilune.dataplane.stats import PolicyStats, SaStats
 from perilune.ike.status import ChildSaStatus, IkeSaStatus
+from perilune.model.algorithms import ENCRYPTION
 from perilune.model.iana import EncrId, IntegId, KeId, SnId
 from perilune.model.proposal import Encryption
 from perilune.model.selector import TrafficSelector
@@ -195,9 +196,16 @@ def _authentication(identity: object | None) -> Tree:
     return tree
 
 
+_CBC = frozenset(
+    {EncrId.ENCR_3DES, EncrId.ENCR_BLOWFISH, EncrId.ENCR_CAST, EncrId.ENCR_DES, EncrId.ENCR_IDEA}
+)
+"""Ciphers whose mode strongSwan names, and IANA does not."""
+
+
 def _encryption(encryption: Encryption) -> Tree:
-    tree: Tree = {"encr-alg": encryption.id.name.removeprefix("ENCR_")}
-    if encryption.id is not EncrId.ENCR_CHACHA20_POLY1305:
+    name = encryption.id.name.removeprefix("ENCR_")
+    tree: Tree = {"encr-alg": f"{name}_CBC" if encryption.id in _CBC else name}
+    if ENCRYPTION[encryption.id].sends_key_bits:
         tree["encr-keysize"] = str(encryption.key_bits)
     return tree
 

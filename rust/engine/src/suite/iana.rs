@@ -197,6 +197,7 @@ mod tests {
         );
     }
 
+    // covers R4303-1-2
     // covers R4303-3.2-1
     #[test]
     fn combinations_that_protect_nothing_or_too_little_are_refused() {

@@ -98,6 +98,12 @@ def test_sa_without_integrity_is_told_to_be_insecure() -> None:
     assert [record.event for record in records(AddSa(protected))] == ["sa_added"]
 
 
+def test_sa_of_an_algorithm_for_old_peers_is_told_to_be_insecure() -> None:
+    des = EspSuite(Encryption(EncrId.ENCR_DES, 64), IntegId.AUTH_HMAC_SHA1_96, SnId.SEQUENTIAL_32)
+    old = replace(SA, suite=des, allow_insecure=True, keys=EspKeys(Secret(b"k" * 8), Secret(b"i" * 20)))
+    assert [record.event for record in records(AddSa(old))] == ["sa_added", "insecure_sa"]
+
+
 def test_packet_has_what_the_standards_want() -> None:
     event = Audit(
         reason="replayed",
