@@ -8,10 +8,11 @@ import pytest
 
 from exchanges.pair import Pair
 from exchanges.settings import LEFT_NET, RIGHT_NET, child, left, right, selectors
-from perilune.databases.pad import AddressRange
+from perilune.databases.pad import AddressRange, SharedSecret
 from perilune.ike.events import AuthenticationFailed, ChildSaUp, IkeSaUp, Refused
 from perilune.model.identity import Identity
 from perilune.model.identity_pattern import IdentityPattern, parse_pattern
+from perilune.model.secret import Secret
 from perilune.model.time import Duration
 
 
@@ -59,6 +60,18 @@ def test_an_initiator_knows_its_peer_by_its_group() -> None:
     pair = Pair(left_entry=entry, right_entry=right(local_id=Identity.parse("gw.example.org")))
     pair.establish()
     assert pair.left.ike_sa.remote_id == Identity.parse("gw.example.org")
+
+
+def test_a_group_may_share_a_secret() -> None:
+    shared = SharedSecret(Secret(b"of the group"), owners=(group("*.example.org"),))
+    pair = Pair(
+        left_entry=left(remote_id=group("*.example.org"), local_id=Identity.parse("left.example.org")),
+        right_entry=right(remote_id=group("*.example.org"), local_id=Identity.parse("right.example.org")),
+        left_secret=shared,
+        right_secret=shared,
+    )
+    pair.establish()
+    assert pair.left.ike_sa.remote_id == Identity.parse("right.example.org")
 
 
 # covers R4301-4.4.3.3-1

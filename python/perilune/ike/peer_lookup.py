@@ -72,6 +72,21 @@ class Pad:
             raise NotAuthentic(f"no secret for '{local}' and '{remote}'", f"secrets.{ANY_SECTION}.id")
         return found
 
+    def secret_for(self, entry: PadEntry, local: Identity, path: Path) -> SharedSecret:
+        """Return the pre-shared key to prove ourselves with to a peer that has not said yet who it is.
+
+        Where the entry is for a group, that is the group's; where it is for anybody, that of the address.
+
+        Raises:
+            NotAuthentic: There is none.
+        """
+        if entry.remote_id is not None and entry.definite_remote_id is None:
+            for secret in self.secrets:
+                if entry.remote_id in secret.owners:
+                    return secret
+        remote = entry.definite_remote_id or Identity.of_address(path.remote.address)
+        return self.secret(local, remote)
+
     def find_secret(self, local: Identity, remote: Identity) -> SharedSecret | None:
         """Return the same, or None where none fits."""
         best = max(self.secrets, key=lambda secret: secret.fits(local, remote), default=None)

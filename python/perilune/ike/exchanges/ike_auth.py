@@ -93,9 +93,8 @@ class Authentication:
         """Send the request."""
         entry = self.initiation.entry
         self._context.registry.put(self)
-        expected = entry.definite_remote_id or Identity.of_address(self._channel.path.remote.address)
         try:
-            secret = self._context.pad.secret(self._local_id, expected)
+            secret = self._context.pad.secret_for(entry, self._local_id, self._channel.path)
         except PeerError as error:
             self._not_authentic(error, now)
             return
