@@ -116,6 +116,9 @@ class Processing:
     tfc: int | TfcToPathMtu | None = None
     """Traffic flow confidentiality: pad the payload up to so many octets (RFC 4303, section 2.7)."""
 
+    compression: int | None = None
+    """IP compression with DEFLATE (RFC 3173): the CPI that the receiver chose; None without."""
+
     destination_options: DestinationOptions = DestinationOptions.INSIDE
     preserve_source: bool = False
     """Tunnel mode: the outer source is the inner one (RFC 5374, section 3.1)."""
@@ -135,6 +138,7 @@ class Processing:
             raise LocalError("inner addresses are for BEET mode, and BEET mode needs them")
         _check("dscp", self.dscp, 0, LARGEST_DSCP)
         _check("hop_limit", self.hop_limit, 1, 255)
+        _check("compression", self.compression, 0, 65535)
         _check("path_mtu", self.path_mtu, SMALLEST_PATH_MTU, LARGEST_PACKET)
         if isinstance(self.tfc, int):
             _check("tfc", self.tfc, 1, LARGEST_PACKET)

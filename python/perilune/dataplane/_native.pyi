@@ -32,6 +32,13 @@ class Engine:
     def seal_packet(self, packet: bytes, now_ns: int) -> list[bytes]:
         """Take an IP packet that leaves; give the IP packets to send for it."""
 
+    def seal_dummy(self, spi: int, path: _Path, octets: int, now_ns: int) -> list[bytes]:
+        """Give a dummy packet of an outbound SA, or nothing when the SA has ended.
+
+        Raises:
+            LocalError: There is no such SA, or it is one of AH.
+        """
+
     def release_held(self, now_ns: int) -> list[tuple[_Path, bool, int, bytes]]:
         """Give what to send for held packets that have an SA now, as `seal` does."""
 

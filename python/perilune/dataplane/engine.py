@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from perilune.databases.changes import Change
-from perilune.databases.sad import Encapsulation
+from perilune.databases.sad import Encapsulation, SaName
 from perilune.dataplane.events import Event
 from perilune.dataplane.native import (
     NativeEngine,
@@ -74,6 +74,22 @@ class Engine:
             asks for that.
         """
         return self._native.seal_packet(packet, now.ns)
+
+    def seal_dummy(self, sa: SaName, octets: int, now: Instant) -> list[bytes]:
+        """Return a dummy packet, which the receiver drops without a word (RFC 4303, section 2.6).
+
+        Args:
+            sa: An outbound SA of ESP.
+            octets: Length of what is encrypted, 0 to 65000.
+            now: Time of the caller's clock.
+
+        Returns:
+            One IP packet; none when the SA has ended.
+
+        Raises:
+            LocalError: There is no such SA, or it is one of AH.
+        """
+        return self._native.seal_dummy(sa.spi, native_path(sa.path), octets, now.ns)
 
     def release_held(self, now: Instant) -> list[SealedPacket]:
         """Return what to send for held packets that have an SA now."""

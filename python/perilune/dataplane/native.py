@@ -77,6 +77,7 @@ class NativeProcessing(TypedDict):
     hop_limit: int
     fragmentation: str
     tfc: int | str | None
+    compression: int | None
     destination_options: str
     preserved: tuple[bool, bool]
     path_mtu: int | None
@@ -203,6 +204,7 @@ def _native_processing(form: Processing) -> NativeProcessing:
         "hop_limit": form.hop_limit,
         "fragmentation": form.fragmentation.value,
         "tfc": form.tfc.value if isinstance(form.tfc, TfcToPathMtu) else form.tfc,
+        "compression": form.compression,
         "destination_options": form.destination_options.value,
         "preserved": (form.preserve_source, form.preserve_destination),
         "path_mtu": form.path_mtu,

@@ -43,6 +43,8 @@ drop_reasons! {
     BundleIncomplete => "bundle_incomplete", "not in the SA that it has to travel in", true;
     /// Not a sound AH: too short, or headers in front of it that it cannot cover.
     AhMalformed => "ah_malformed", "AH of impossible length, or headers it cannot cover", false;
+    /// Not a DEFLATE stream, too large, or of another CPI (RFC 3173).
+    CompressionInvalid => "compression_invalid", "compressed octets that are not sound", false;
     /// A dummy packet; discarded without prejudice (RFC 4303, section 2.6).
     DummyPacket => "dummy_packet", "dummy packet of the peer", false;
     /// Not a sound ESP packet: too short, or not a multiple of the cipher's block.

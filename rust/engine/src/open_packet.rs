@@ -220,7 +220,7 @@ impl Engine {
         let mut packet = std::mem::take(&mut layers.packet);
         packet.truncate(found.chain.total);
         let place = found.chain.next_layer;
-        let parts = match &sa.common.protection {
+        let mut parts = match &sa.common.protection {
             Protection::Ah(transform) => ah::open(transform, &packet, place, sequence),
             Protection::Esp(transform) => open_esp(transform, packet, place, sequence),
         }?;
@@ -228,6 +228,9 @@ impl Engine {
         self.note_verified(found.entry, incoming, is_newest);
         if parts.next_header == NEXT_HEADER_DUMMY {
             return Err(DropReason::DummyPacket);
+        }
+        if let Some(compression) = &sa.common.compression {
+            compression.decompress(&mut parts)?;
         }
         let in_udp = std::mem::take(&mut layers.in_udp);
         let is_payload_only = parts.is_payload_only(&sa.common.processing);

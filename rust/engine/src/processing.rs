@@ -123,6 +123,9 @@ pub struct Processing {
     pub fragmentation: Fragmentation,
     /// Traffic flow confidentiality; ESP only, and not in transport mode but for UDP.
     pub tfc: TfcPadding,
+    /// IP compression with DEFLATE (RFC 3173, RFC 2394): the CPI that the receiver chose; `None`
+    /// without.
+    pub compression: Option<u16>,
     /// Transport mode of IPv6.
     pub destination_options: DestinationOptions,
     /// Tunnel mode.
@@ -150,6 +153,7 @@ impl Processing {
             hop_limit: Self::HOP_LIMIT,
             fragmentation: Fragmentation::After,
             tfc: TfcPadding::None,
+            compression: None,
             destination_options: DestinationOptions::Inside,
             preserved: PreservedAddresses {
                 source: false,

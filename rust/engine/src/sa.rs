@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use crate::change::{Direction, PolicyId, SaConfig, SaId};
+use crate::compression::Compression;
 use crate::error::EngineError;
 use crate::lifetime::Lifetime;
 use crate::path::{Encapsulation, Path};
@@ -28,6 +29,7 @@ pub(crate) struct SaCommon {
     pub(crate) direction: Direction,
     pub(crate) policy: PolicyId,
     pub(crate) processing: Processing,
+    pub(crate) compression: Option<Compression>,
     pub(crate) within: Option<SaId>,
     pub(crate) suite: Suite,
     pub(crate) esn: bool,
@@ -90,6 +92,7 @@ impl SaCommon {
             direction: config.direction,
             policy: config.policy,
             processing: config.processing,
+            compression: config.processing.compression.map(Compression::new),
             within: config.within,
             suite: config.suite,
             esn: config.esn,

@@ -32,6 +32,7 @@ pub(crate) const MAX_NESTING: usize = 4;
 const WORST_OCTETS: usize = SealedBatch::MIN_OCTETS;
 
 /// A packet that did not leave, and on which SA it failed.
+#[derive(Clone, Copy)]
 pub(crate) struct Refused<'a> {
     pub(crate) reason: DropReason,
     pub(crate) sa: &'a OutboundSa,
@@ -85,7 +86,7 @@ impl Engine {
         let path_mtu = path_mtu(tables, entry, now);
         let Some(inner_mtu) = path_mtu.and_then(|mtu| inner_mtu(tables, entry, &packet, mtu))
         else {
-            let whole = self.wrap_all(tables, entry, packet, now)?;
+            let whole = self.wrap_all(tables, entry, &packet, now)?;
             return out.commit_whole(&whole).ok_or(refuse(DropReason::TooLarge));
         };
         let outline = ip::parse(&packet).ok_or(refuse(DropReason::FrameMalformed))?;
@@ -98,13 +99,13 @@ impl Engine {
         }
         if sa.common.processing.fragmentation == Fragmentation::Before {
             for fragment in fragments(&packet, inner_mtu, 0).map_err(refuse)? {
-                let whole = self.wrap_all(tables, entry, fragment, now)?;
+                let whole = self.wrap_all(tables, entry, &fragment, now)?;
                 out.commit_whole(&whole)
                     .ok_or(refuse(DropReason::TooLarge))?;
             }
             return Ok(());
         }
-        let whole = self.wrap_all(tables, entry, packet, now)?;
+        let whole = self.wrap_all(tables, entry, &packet, now)?;
         let identification = u32::from(self.next_identification());
         let mtu = path_mtu.unwrap_or(usize::MAX);
         for fragment in fragments(&whole, mtu, identification).map_err(refuse)? {
@@ -119,21 +120,36 @@ impl Engine {
         &self,
         tables: &'a Tables,
         first: &'a SadEntry<OutboundSa>,
+        packet: &[u8],
+        now: Instant,
+    ) -> Result<Vec<u8>, Refused<'a>> {
+        let sa = &first.sa;
+        let sealed = self.wrap(first, packet, now);
+        let sealed = sealed.map_err(|reason| Refused { reason, sa })?;
+        self.wrap_in_others(tables, first, sealed, now)
+    }
+
+    /// Take what came out of an SA through those that it is within.
+    pub(crate) fn wrap_in_others<'a>(
+        &self,
+        tables: &'a Tables,
+        first: &'a SadEntry<OutboundSa>,
         mut packet: Vec<u8>,
         now: Instant,
     ) -> Result<Vec<u8>, Refused<'a>> {
         let mut entry = first;
         for _ in 0..MAX_NESTING {
             let sa = &entry.sa;
-            packet = self
-                .wrap(entry, &packet, now)
-                .map_err(|reason| Refused { reason, sa })?;
             let Some(within) = sa.common.within else {
                 return Ok(packet);
             };
             let next = tables.outbound.get(&(within.spi, within.remote));
             let reason = DropReason::BundleIncomplete;
             entry = next.ok_or(Refused { reason, sa })?;
+            let sa = &entry.sa;
+            packet = self
+                .wrap(entry, &packet, now)
+                .map_err(|reason| Refused { reason, sa })?;
         }
         let reason = DropReason::NestingTooDeep;
         Err(Refused {
@@ -149,11 +165,25 @@ impl Engine {
         packet: &[u8],
         now: Instant,
     ) -> Result<Vec<u8>, DropReason> {
-        let sa = &entry.sa;
-        let processing = &sa.common.processing;
+        let processing = &entry.sa.common.processing;
         let identification = self.next_identification();
-        let parts = take_apart(packet, processing, &entry.path, identification)?;
-        let number = self.take_number(sa, long(packet.len()), now)?;
+        let mut parts = take_apart(packet, processing, &entry.path, identification)?;
+        if let Some(compression) = &entry.sa.common.compression {
+            compression.compress(&mut parts);
+        }
+        self.seal_parts(entry, parts, long(packet.len()), now)
+    }
+
+    /// Give a packet its sequence number and seal it; `octets` is what the SA's lifetime is charged.
+    pub(crate) fn seal_parts(
+        &self,
+        entry: &SadEntry<OutboundSa>,
+        parts: Parts,
+        octets: u64,
+        now: Instant,
+    ) -> Result<Vec<u8>, DropReason> {
+        let sa = &entry.sa;
+        let number = self.take_number(sa, octets, now)?;
         let sequence = Sequence {
             number,
             esn: sa.common.esn,

@@ -49,6 +49,7 @@ proptest! {
         ],
         suite in suites(),
         esn: bool,
+        compression in any::<Option<u16>>(),
         payload in prop::collection::vec(any::<u8>(), 0..1200),
         class in 0u8..64,
     ) {
@@ -64,6 +65,7 @@ proptest! {
         let is_ah = suite.protocol() == Protocol::Ah;
         let tfc = if is_ah { TfcPadding::None } else { tfc };
         sa.processing.tfc = tfc;
+        sa.processing.compression = compression;
         if in_udp && !is_ah {
             sa.encapsulation = Encapsulation::Udp;
         }
@@ -72,7 +74,7 @@ proptest! {
         let sealed = ends.seal(&packet);
         prop_assert_eq!(sealed.len(), 1);
         prop_assert_eq!(sealed[0][0] >> 4, if outer6 { 6 } else { 4 });
-        if let TfcPadding::To(octets) = tfc && mode == Mode::Tunnel {
+        if let TfcPadding::To(octets) = tfc && mode == Mode::Tunnel && compression.is_none() {
             prop_assert!(sealed[0].len() > usize::from(octets));
         }
         let mut opened = ends.open(&sealed[0]);
@@ -156,6 +158,23 @@ fn what_ah_covers_cannot_be_changed() {
             "octet {at}"
         );
     }
+}
+
+#[test]
+fn compression_makes_packets_smaller_and_whole_again() {
+    let mut compressed = sa(Mode::Tunnel);
+    compressed.processing.compression = Some(0x4711);
+    let ends = Ends::new(&[compressed.clone()], false);
+    let plain = Ends::new(&[sa(Mode::Tunnel)], false);
+    let packet = datagram(host(false, 1), host(false, 2), 0, &[b'a'; 1000]);
+    let sealed = ends.seal(&packet).remove(0);
+    assert!(sealed.len() < 200 && plain.seal(&packet)[0].len() > 1000);
+    assert_eq!(ends.open(&sealed), std::slice::from_ref(&packet));
+    assert!(plain.open(&sealed).is_empty(), "without compression");
+    compressed.processing.compression = Some(0x4712);
+    let other = Ends::new(&[compressed], false);
+    assert!(other.open(&sealed).is_empty(), "another CPI");
+    assert_eq!(drops(&other.receiver, DropReason::CompressionInvalid), 1);
 }
 
 #[test]
@@ -288,4 +307,24 @@ fn addresses_are_preserved_where_asked() {
     };
     let sealed = Ends::new(&[sa], false).seal(&packet).remove(0);
     assert_eq!(sealed[12..20], packet[12..20]);
+}
+
+// covers R4303-2.6-1
+#[test]
+fn dummies_look_like_packets_and_are_dropped() {
+    for mode in [Mode::Tunnel, Mode::Transport] {
+        let ends = Ends::new(&[sa(mode)], false);
+        let id = SaId::new(Direction::Outbound, SPI_AB, path(false, 1));
+        let mut batch = SealedBatch::with_capacity(0);
+        let mut worker = ends.sender.outbound_worker();
+        let sent = ends
+            .sender
+            .send_dummy(&mut worker, id, 300, NOW, &mut batch);
+        assert_eq!(sent, Ok(true));
+        let dummy = batch.to_packets().remove(0);
+        assert!(dummy.len() > 300 && ends.open(&dummy).is_empty());
+        assert_eq!(drops(&ends.receiver, DropReason::DummyPacket), 1);
+        assert_eq!(ends.receiver.stats().sas[0].errors, 0);
+        assert!(!ends.receiver.has_events());
+    }
 }

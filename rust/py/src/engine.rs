@@ -4,8 +4,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use perilune_engine::{
-    Encapsulation, Engine, InboundWorker, OpenedBatch, OutboundWorker, PathInfo, Progress,
-    SealedBatch,
+    Direction, Encapsulation, Engine, InboundWorker, OpenedBatch, OutboundWorker, PathInfo,
+    Progress, SaId, SealedBatch,
 };
 use perilune_wire::ip;
 use perilune_wire::virtio_net_hdr::{OCTETS, VirtioNetHdr};
@@ -92,6 +92,28 @@ impl PyEngine {
             .iter()
             .map(|packet| PyBytes::new(py, packet))
             .collect()
+    }
+
+    fn seal_dummy<'py>(
+        &self,
+        py: Python<'py>,
+        spi: u32,
+        path: PathArgument,
+        octets: u16,
+        now_ns: Now,
+    ) -> PyResult<Vec<Bound<'py, PyBytes>>> {
+        let id = SaId::new(Direction::Outbound, spi, path.0);
+        let mut outbound = lock(py, &self.outbound);
+        let Outbound { worker, batch, .. } = &mut *outbound;
+        self.engine
+            .send_dummy(worker, id, octets, now_ns.0, batch)
+            .map_err(|error| from_engine(&error))?;
+        let sealed = batch.to_packets();
+        batch.clear();
+        Ok(sealed
+            .iter()
+            .map(|packet| PyBytes::new(py, packet))
+            .collect())
     }
 
     fn release_held(&self, py: Python<'_>, now_ns: Now) -> Vec<SealedValues> {

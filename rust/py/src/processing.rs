@@ -21,6 +21,7 @@ pub(crate) struct ProcessingValues {
     hop_limit: u8,
     fragmentation: String,
     tfc: Option<TfcValue>,
+    compression: Option<u16>,
     destination_options: String,
     preserved: (bool, bool),
     path_mtu: Option<u16>,
@@ -80,6 +81,7 @@ pub(crate) fn processing(values: &ProcessingValues) -> PyResult<Processing> {
             ],
         )?,
         tfc: tfc(values.tfc.as_ref())?,
+        compression: values.compression,
         destination_options: one_of(
             "place of destination options",
             &values.destination_options,

@@ -6,13 +6,15 @@ import re
 from dataclasses import replace
 from pathlib import Path as FilePath
 
+import pytest
 from scapy.layers.inet import ICMP, IP, UDP, fragment
 from scapy.packet import Raw
 
 from perilune.databases.changes import AddSa
 from perilune.databases.processing import Processing
-from perilune.databases.sad import Direction
+from perilune.databases.sad import Direction, SaName
 from perilune.dataplane.engine import Engine
+from perilune.model.errors import LocalError
 from support.esp_tunnel import START, Tunnel
 
 PAGE = FilePath(__file__).parents[3] / "docs" / "user" / "packets-from-python.md"
@@ -84,3 +86,20 @@ def test_too_big_is_told_once_for_each_packet() -> None:
     assert (IP(told).src, IP(told).dst) == ("10.2.0.9", "10.1.0.7")
     assert [drop.name for drop in left.take_drops()] == ["path_mtu_exceeded"]
     assert left.take_replies() == []
+
+
+def test_a_dummy_is_dropped_by_its_receiver() -> None:
+    left, right = Tunnel().engines()
+    sa = Tunnel().sa(Direction.OUTBOUND)
+
+    [dummy] = left.seal_dummy(SaName(sa.spi, sa.path), 400, START)
+
+    assert len(dummy) > 400
+    assert right.open_packet(dummy, START) == []
+    assert {drop.name for drop in right.stats().drops if drop.packets} == {"dummy_packet"}
+
+
+def test_a_dummy_needs_an_sa() -> None:
+    sa = Tunnel().sa(Direction.OUTBOUND)
+    with pytest.raises(LocalError, match="no SA"):
+        Engine().seal_dummy(SaName(sa.spi, sa.path), 400, START)
