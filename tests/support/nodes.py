@@ -144,6 +144,7 @@ def _sa_stats(direction: Direction, spi: Spi, packets: int, idle_s: float) -> Sa
         last_used=ago(idle_s),
         sequence=packets,
         replay_window_packets=128,
+        path_mtu=(1380, NOW + Duration.seconds(90)) if direction is Direction.OUTBOUND else None,
         is_ready=True,
         is_expired=False,
     )

@@ -210,6 +210,7 @@ class ManualSas:
         self._driver.change([AddPolicy(spd), *map(AddSa, entries)])
         reserved = next((one.sequence.reserved for one in entries if one.sequence.reserved), None)
         self._installed[sa.name] = _Installed(sa, policy, is_configured, reserved)
+        self._keep_ike_off_spis()
         _LOG.info(
             "SA %s is installed: %s %s %s", sa.name, sa.protocol.name, sa.processing.mode.value, sa.suite
         )
@@ -275,7 +276,12 @@ class ManualSas:
         entry = self._installed.pop(name)
         removals = [RemoveSa(direction, keys.spi, entry.sa.path) for direction, keys in entry.sa.directions]
         self._driver.change([*removals, RemovePolicy(entry.policy)])
+        self._keep_ike_off_spis()
         _LOG.info("SA %s is removed", name)
+
+    def _keep_ike_off_spis(self) -> None:
+        keys = (entry.sa.inbound for entry in self._installed.values())
+        self._driver.endpoint.leave_spis_alone(frozenset(one.spi for one in keys if one is not None))
 
     def _new_policy_id(self) -> PolicyId:
         self._last_policy += 1

@@ -351,7 +351,7 @@ def stats_from_native(native: dict[str, Any]) -> DataPlaneStats:
 
 
 def _sa_stats(native: dict[str, Any]) -> SaStats:
-    last_used = native["last_used"]
+    last_used, path_mtu = native["last_used"], native["path_mtu"]
     return SaStats(
         direction=_direction(native["inbound"]),
         spi=Spi(native["spi"]),
@@ -366,6 +366,7 @@ def _sa_stats(native: dict[str, Any]) -> SaStats:
         last_used=Instant(last_used) if last_used is not None else None,
         sequence=native["sequence"],
         replay_window_packets=native["replay_window"],
+        path_mtu=(path_mtu[0], Instant(path_mtu[1])) if path_mtu else None,
         is_ready=native["ready"],
         is_expired=native["expired"],
     )

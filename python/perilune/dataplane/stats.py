@@ -41,6 +41,9 @@ class SaStats:
     replay_window_packets: int
     """0 for an outbound SA, and where the check is off."""
 
+    path_mtu: tuple[int, Instant] | None = None
+    """Outbound only: a path MTU in octets that was learnt, and when it is forgotten."""
+
     is_ready: bool
     """Whether packets may use it: an outbound SA may still wait for its `ready_after`."""
 

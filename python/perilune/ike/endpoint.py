@@ -181,6 +181,10 @@ class IkeEndpoint:
             found[0].heard_at = now
             self._context.registry.touch(found[0])
 
+    def leave_spis_alone(self, spis: frozenset[Spi]) -> None:
+        """Never choose these SPIs for a child: they are of SAs that are not IKE's."""
+        self._context.spis.leave_alone(spis)
+
     def peer_moved(self, spi_in: Spi, new: Path, now: Instant) -> None:
         """Follow a peer whose newest valid ESP packet came from elsewhere (RFC 7296, section 2.23)."""
         found = self._with_inbound(spi_in)

@@ -25,6 +25,11 @@ class SpiRegistry:
         self._rng = rng
         self._inbound: set[Spi] = set()
         self._outbound: set[tuple[Spi, IpAddress]] = set()
+        self._foreign: frozenset[Spi] = frozenset()
+
+    def leave_alone(self, inbound: frozenset[Spi]) -> None:
+        """Never choose these from now on, which SAs have that are not IKE's; it replaces earlier ones."""
+        self._foreign = inbound
 
     def new_ike_spi(self) -> IkeSpi:
         """Return a new SPI for our side of an IKE SA; 64 random bits never come twice."""
@@ -36,7 +41,7 @@ class SpiRegistry:
         """Return an SPI for an inbound SA that no other has until it is given back."""
         while True:
             spi = Spi(int.from_bytes(self._rng.octets(4)))
-            if spi >= _SMALLEST and spi not in self._inbound:
+            if spi >= _SMALLEST and spi not in self._inbound and spi not in self._foreign:
                 self._inbound.add(spi)
                 return spi
 

@@ -58,6 +58,7 @@ def test_json_has_everything(run: Run, node: ExampleNode) -> None:
     (one,) = json.loads(out)
     assert one["policy"] == "gw/net"
     assert (one["sequence"], one["packets"], one["bytes"]) == ("77", "77", "77000")
+    assert (one["path-mtu"], one["path-mtu-left"], one["path-mtu-age"]) == ("1380", "90", "600")
     assert one["local-ts"] == ["10.1.0.0/16"]
     assert not any("key" in name for name in one)
 

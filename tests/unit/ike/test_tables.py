@@ -95,6 +95,14 @@ def test_spis_are_not_reserved_ones_and_not_in_use() -> None:
     assert spis.new_ike_spi() == 1
 
 
+def test_spis_of_manual_sas_are_left_alone() -> None:
+    spis = SpiRegistry(ScriptedRng(b"\0\0\1\0", b"\0\0\1\1", b"\0\0\1\0"))
+    spis.leave_alone(frozenset({Spi(256)}))
+    assert spis.take_inbound() == 257
+    spis.leave_alone(frozenset())
+    assert spis.take_inbound() == 256
+
+
 def test_outbound_spi_is_unique_with_the_address() -> None:
     spis, other = SpiRegistry(SeededRng()), ip_address("198.51.100.2")
     spis.take_outbound(Spi(1000), REMOTE)

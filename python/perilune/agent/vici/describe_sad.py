@@ -44,6 +44,7 @@ def describe_sad_entry(entry: SadEntry, policy: str, stats: SaStats | None, now:
         tree["replay-window"] = str(entry.replay_window_packets)
     else:
         tree["sequence-overflow"] = "cycle" if entry.sequence.cycles else "stop"
+        tree["path-mtu-age"] = str(round(entry.processing.path_mtu_age.in_seconds))
     if entry.within is not None:
         tree["within"] = format_spi(entry.within.spi)
     return tree | _form(entry.processing) | _limits(entry.lifetime) | _used(stats, now)
@@ -94,6 +95,9 @@ def _used(stats: SaStats | None, now: Instant) -> Tree:
         "errors": str(stats.errors),
         "age": str(round((now - stats.added).in_seconds)),
     }
+    if stats.path_mtu is not None and stats.path_mtu[1] > now:
+        learnt, until = stats.path_mtu
+        tree |= {"path-mtu": str(learnt), "path-mtu-left": str(round((until - now).in_seconds))}
     if stats.last_used is not None:
         tree["idle"] = str(round((now - stats.last_used).in_seconds))
     return tree
