@@ -5,33 +5,23 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
 
 from perilune.config.manual_sas import manual_sa_of
 from perilune.config.settings import DaemonSettings
+from perilune.daemon.manual_sequences import ManualSequences
 from perilune.databases.changes import AddPolicy, AddSa, RemovePolicy, RemoveSa, ReserveSequence
 from perilune.databases.manual import ManualKeys, ManualSa, conflicts, outermost_first
-from perilune.databases.sad import Direction, SadEntry, SaName, SequenceState
+from perilune.databases.sad import Direction, SadEntry, SaName
 from perilune.databases.spd import Action, PolicyId, SpdEntry
 from perilune.dataplane.events import HardExpire, SequenceExhausted, SequenceLow, SoftExpire
 from perilune.dataplane.interface import DataPlane
 from perilune.ike.policies import LAST_OWN_POLICY, priority_of
 from perilune.model.errors import LocalError, ResourceError
-from perilune.model.iana import SnId
-from perilune.model.time import Duration, Instant
 from perilune.shell.clock import MonotonicClock
 from perilune.shell.driver import Driver
-from perilune.shell.sequence_file import SequenceFile, key_name
+from perilune.shell.sequence_file import SequenceFile
 
 _LOG = logging.getLogger("perilune.daemon")
-_FIRST_BLOCK: Final = 1 << 16
-_LARGEST_BLOCK: Final = 1 << 24
-"""Sequence numbers reserved at once; what a daemon that was killed did not use is lost."""
-
-_BUSY: Final = Duration.seconds(10)
-"""A block that does not last so long is followed by one of twice the size."""
-
-_LAST_SEQUENCE: Final = {SnId.SEQUENTIAL_32: 2**32 - 1, SnId.PARTIALLY_TRANSMITTED_64: 2**64 - 1}
 
 
 @dataclass(slots=True)
@@ -39,11 +29,6 @@ class _Installed:
     sa: ManualSa
     policy: PolicyId
     is_configured: bool
-    reserved: int | None
-    """The last sequence number that may be used; None where nobody counts."""
-
-    block: int = _FIRST_BLOCK
-    reserved_at: Instant | None = None
 
 
 class ManualSas:
@@ -69,7 +54,7 @@ class ManualSas:
         self._data_plane = data_plane
         self._clock = clock
         self._daemon = daemon
-        self._sequences = sequences
+        self._sequences = ManualSequences(sequences)
         self._installed: dict[str, _Installed] = {}
         self._last_policy = LAST_OWN_POLICY
 
@@ -121,19 +106,14 @@ class ManualSas:
     def on_sequence_low(self, event: SequenceLow) -> None:
         """Reserve more sequence numbers."""
         entry = next((one for one in self._installed.values() if one.policy == event.policy), None)
-        if entry is None or entry.reserved is None or entry.sa.outbound is None:
+        if entry is None:
             return
-        now = self._clock.now()
-        if entry.reserved_at is not None and now - entry.reserved_at < _BUSY:
-            entry.block = min(2 * entry.block, _LARGEST_BLOCK)
-        until = min(entry.reserved + entry.block, _LAST_SEQUENCE[entry.sa.suite.sequence_numbers])
         try:
-            self._reserve(entry.sa.outbound, until)
-            self._driver.change([ReserveSequence(event.spi, entry.sa.path, until)])
+            until = self._sequences.reserve_more(entry.sa, self._clock.now())
+            if until is not None:
+                self._driver.change([ReserveSequence(event.spi, entry.sa.path, until)])
         except (LocalError, ResourceError) as error:
             _LOG.error("SA %s gets no more sequence numbers: %s", entry.sa.name, error)
-            return
-        entry.reserved, entry.reserved_at = until, now
 
     def on_expire(self, event: SoftExpire | HardExpire | SequenceExhausted) -> None:
         """Say that somebody has to give an SA new keys, as nobody negotiates them."""
@@ -155,18 +135,8 @@ class ManualSas:
         Raises:
             ResourceError: It cannot be written.
         """
-        if self._sequences is None:
-            return
-        tops = {
-            sa.spi: sa.sequence for sa in self._data_plane.stats().sas if sa.direction is Direction.INBOUND
-        }
-        self._sequences.note_received(
-            {
-                key_name(keys.counter_key): tops.get(keys.spi, 0)
-                for entry in self._installed.values()
-                if (keys := entry.sa.inbound) is not None and _is_followed(entry.sa)
-            }
-        )
+        installed = [entry.sa for entry in self._installed.values()]
+        self._sequences.note_received(installed, self._data_plane.stats().sas)
 
     def close(self) -> None:
         """Note what was received, and let go of the file."""
@@ -174,8 +144,7 @@ class ManualSas:
             self.note_received()
         except ResourceError as error:
             _LOG.error("%s", error)
-        if self._sequences is not None:
-            self._sequences.close()
+        self._sequences.close()
 
     def _outdated(self, wanted: Mapping[str, ManualSa]) -> list[str]:
         """Return the SAs that are to go, with those that travel in them and so name them."""
@@ -208,8 +177,7 @@ class ManualSas:
         )
         entries = [self._entry(sa, policy, *one) for one in sa.directions]
         self._driver.change([AddPolicy(spd), *map(AddSa, entries)])
-        reserved = next((one.sequence.reserved for one in entries if one.sequence.reserved), None)
-        self._installed[sa.name] = _Installed(sa, policy, is_configured, reserved)
+        self._installed[sa.name] = _Installed(sa, policy, is_configured)
         self._keep_ike_off_spis()
         _LOG.info(
             "SA %s is installed: %s %s %s", sa.name, sa.protocol.name, sa.processing.mode.value, sa.suite
@@ -233,7 +201,7 @@ class ManualSas:
             local=sa.local,
             remote=sa.remote,
             replay_window_packets=sa.replay_window_packets,
-            sequence=self._sequence(sa, direction, keys),
+            sequence=self._sequences.begin(sa, direction, keys),
             lifetime=sa.lifetime,
             peer_spi=(other or keys).spi,
         )
@@ -244,29 +212,6 @@ class ManualSas:
         outer = self._installed[sa.within].sa
         keys = outer.inbound if direction is Direction.INBOUND else outer.outbound
         return None if keys is None else SaName(keys.spi, outer.path)
-
-    def _sequence(self, sa: ManualSa, direction: Direction, keys: ManualKeys) -> SequenceState:
-        """Return where sequence numbers go on, behind having reserved those that may be used now."""
-        name = key_name(keys.counter_key)
-        if direction is Direction.INBOUND:
-            is_known = self._sequences is not None and _is_followed(sa)
-            return SequenceState(
-                used=self._sequences.use(name).received if self._sequences and is_known else 0
-            )
-        if not sa.needs_sequence:
-            return SequenceState(cycles=sa.sequence_cycles)
-        if self._sequences is None:
-            raise LocalError("there is no file for its sequence numbers; daemon.sequence_file names one")
-        used, last = self._sequences.use(name).sent, _LAST_SEQUENCE[sa.suite.sequence_numbers]
-        if used >= last:
-            raise LocalError("its key has used all its sequence numbers; give it a new one")
-        reserved = min(used + _FIRST_BLOCK, last)
-        self._reserve(keys, reserved)
-        return SequenceState(used=used, reserved=reserved)
-
-    def _reserve(self, keys: ManualKeys, until: int) -> None:
-        if self._sequences is not None:
-            self._sequences.reserve(key_name(keys.counter_key), until)
 
     def _remove(self, name: str) -> None:
         try:
@@ -286,8 +231,3 @@ class ManualSas:
     def _new_policy_id(self) -> PolicyId:
         self._last_policy += 1
         return PolicyId(self._last_policy)
-
-
-def _is_followed(sa: ManualSa) -> bool:
-    """Whether a receiver has to know what it received before, for replays or the high half of a number."""
-    return sa.replay_window_packets > 0 or sa.suite.sequence_numbers is SnId.PARTIALLY_TRANSMITTED_64

@@ -10,7 +10,7 @@ from pathlib import Path as FilePath
 
 import pytest
 
-from perilune.daemon import manual_sas
+from perilune.daemon import manual_sequences
 from perilune.databases.sad import Direction
 from perilune.dataplane.engine import SealedPacket
 from perilune.model.errors import LocalError
@@ -75,7 +75,7 @@ def test_a_renamed_sa_goes_on_where_it_was(file: FilePath) -> None:
 
 
 def test_numbers_are_on_disc_before_they_are_used(file: FilePath, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(manual_sas, "_FIRST_BLOCK", 8)
+    monkeypatch.setattr(manual_sequences, "_FIRST_BLOCK", 8)
     one = Side(file)
     one.load(sa(1, keys=GCM) + daemon(file))
     for expected in range(1, 200):
@@ -87,7 +87,7 @@ def test_numbers_are_on_disc_before_they_are_used(file: FilePath, monkeypatch: p
 def test_numbers_that_cannot_be_reserved_are_not_used(
     file: FilePath, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(manual_sas, "_FIRST_BLOCK", 8)
+    monkeypatch.setattr(manual_sequences, "_FIRST_BLOCK", 8)
     one = Side(file)
     one.load(sa(1, keys=GCM) + daemon(file))
     file.with_name(f"{file.name}.new").mkdir()
@@ -110,6 +110,25 @@ def test_a_receiver_remembers_what_it_received(file: FilePath) -> None:
     assert again.receive(sealed) == []
     assert again.plane.stats().dropped("replayed") == 1
     assert len(again.receive(one.send(packet()))) == 1
+
+
+def test_sas_with_one_key_remember_each_for_itself(file: FilePath) -> None:
+    window = "replay_window = 64\n"
+    other = Side(file)
+    two = sa(2, more=window).removesuffix("}\n") + sa(2, NETS_V6, more=window, name="six").removeprefix(
+        "sas {\n"
+    ).replace("0x1001", "0x1002")
+    other.load(two + daemon(file))
+    sender_file = file.with_name("sender")
+    one = Side(sender_file)
+    one.load(sa(1, more=window) + daemon(sender_file))
+    for _ in range(3):
+        other.receive(one.send(packet()))
+    other.manual.close()
+    again = Side(file)
+    again.load(two + daemon(file))
+    inbound = [entry for entry in again.driver.sad.values() if entry.direction is Direction.INBOUND]
+    assert {entry.spi: entry.sequence.used for entry in inbound} == {0x1001: 3, 0x1002: 0}
 
 
 def test_a_reload_touches_only_what_changed() -> None:
