@@ -49,13 +49,16 @@ lint: build ## formats, lints, types, import rules, licences
 	@tools/need lint
 	ruff format --check
 	ruff check
-	mypy -p perilune -p lab -p demo -p benchmarks
+	mypy -p perilune -p lab -p demo -p benchmarks -p spec
 	$(PYTHON) -m mypy.stubtest perilune.dataplane._native --mypy-config-file pyproject.toml
 	lint-imports
 	cargo fmt --check
 	cargo fmt --check --manifest-path rust/fuzz/Cargo.toml
 	cargo clippy --locked --workspace --all-targets --quiet -- -D warnings
 	cargo deny --log-level error check bans licenses sources
+
+requirements: $(VENV)/.packages ## each MUST of RFC 4301, 4302 and 4303 with the tests that show it
+	@$(PYTHON) -m spec
 
 bench: build ## one table: a bare cable, us, strongSwan, wireguard-go
 	@tools/need lab bench
@@ -77,4 +80,4 @@ clean: ## remove everything that was built or fetched
 	find python tests lab demo benchmarks -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
 	rm -f python/perilune/dataplane/_native*.so
 
-.PHONY: help build demo test interop lint bench fuzz property clean
+.PHONY: help build demo test interop lint requirements bench fuzz property clean
