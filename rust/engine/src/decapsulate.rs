@@ -99,6 +99,7 @@ pub(crate) fn decapsulated_ecn(inner: u8, outer: u8) -> Result<u8, DropReason> {
 mod tests {
     use super::*;
 
+    // covers R4301-5.1.2-9
     //= https://www.rfc-editor.org/rfc/rfc6040#section-4.2
     //= type=test
     //# the decapsulator MUST set the outgoing ECN field to the more severe marking of the
@@ -125,6 +126,7 @@ mod tests {
         }
     }
 
+    // covers R4303-2.4-2
     #[test]
     fn padding_counts_from_one() {
         assert_eq!(

@@ -242,6 +242,8 @@ mod tests {
             && !model.seen.contains(&sequence)
     }
 
+    // covers R4303-3.4.3-2
+    // covers R4302-3.4.3-1
     #[test]
     fn only_sizes_from_32_to_4096_exist() {
         for bad in [1, 31, 4097, u32::MAX] {

@@ -206,6 +206,8 @@ mod tests {
         .unwrap()
     }
 
+    // covers R4301-4.4.1.1-1
+    // covers R4301-4.4.1.1-4
     #[test]
     fn edges_of_ranges_are_inside() {
         let net = selector("10.1.0.0", "10.1.0.255", 6, Ports::Range(80, 90));
@@ -222,6 +224,7 @@ mod tests {
         assert!(!all.contains_source(&flow("::1", "::2", None)));
     }
 
+    // covers R4301-4.4.1.1-5
     #[test]
     fn hidden_ports_match_any_and_opaque_only() {
         let fragment = flow("10.0.0.1", "10.0.0.2", None);

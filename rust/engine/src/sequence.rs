@@ -127,6 +127,7 @@ mod tests {
         OutboundSequence::new(esn, &SequenceState::default())
     }
 
+    // covers R4303-2.2-1
     //= https://www.rfc-editor.org/rfc/rfc4303#section-3.3.3
     //= type=test
     //# The sender's counter is initialized to 0 when an SA is established.

@@ -40,6 +40,7 @@ fn any_udp() -> Vec<u8> {
     udp(1, 2, 53, &[0; 20])
 }
 
+// covers R4301-4.4.1-1
 #[test]
 fn the_first_matching_policy_decides() {
     let mut pair = Pair::new(GCM);
@@ -77,6 +78,7 @@ fn the_first_matching_policy_decides() {
     assert_eq!(drops(&pair.a, DropReason::PolicyDiscard), 1);
 }
 
+// covers R4301-4.4.1-4
 //= https://www.rfc-editor.org/rfc/rfc4301#section-5
 //= type=test
 //# If no policy is found in the SPD that matches a packet (for either inbound or outbound
@@ -279,6 +281,7 @@ fn an_sa_that_waits_is_used_when_it_is_alone() {
     assert_eq!(spi_of(&pair.seal(&any_udp())), [0x3000]);
 }
 
+// covers R4301-4.1-5
 #[test]
 fn a_rekey_loses_nothing_on_its_way() {
     let mut pair = Pair::new(GCM);
@@ -301,6 +304,7 @@ fn a_rekey_loses_nothing_on_its_way() {
     );
 }
 
+// covers R4301-5.1-2
 #[test]
 fn packets_wait_for_their_sa_and_go_in_order() {
     let mut pair = Pair::without_sas();
@@ -464,6 +468,7 @@ fn octets_are_those_of_inner_packets() {
     ));
 }
 
+// covers R4301-4.4.2.1-2
 #[test]
 fn time_runs_out_softly_then_hard() {
     let mut pair = Pair::with(GCM, |sa| {
@@ -609,6 +614,7 @@ fn a_moved_sa_keeps_its_sequence_and_changes_its_name() {
     );
 }
 
+// covers R4302-3.4.2-1
 #[test]
 fn an_unknown_spi_is_told_and_audited_at_a_measured_rate() {
     let mut pair = Pair::without_sas();
@@ -656,6 +662,11 @@ fn group_sa(lookup: Lookup, sender: u8) -> SaConfig {
     }
 }
 
+// covers R4301-4.1-2
+// covers R4301-4.1-3
+// covers R4301-4.1-4
+// covers R4303-2.1-1
+// covers R4302-2.4-1
 // covers R4301-4.1-1
 #[test]
 fn the_most_exact_sa_of_an_spi_is_found() {

@@ -36,6 +36,10 @@ fn suites() -> impl Strategy<Value = Suite> {
 }
 
 proptest! {
+    // covers R4301-4.1-10
+    // covers R4301-5.1.2-2
+    // covers R4301-5.1.2-4
+    // covers R4303-3.4.4.1-2
     #[test]
     fn what_goes_in_comes_out(
         (inner6, mode) in any::<bool>().prop_flat_map(|ipv6| (Just(ipv6), modes(ipv6))),
@@ -104,6 +108,7 @@ fn bundle(inner: Mode, outer: Mode) -> [SaConfig; 2] {
     [first, second]
 }
 
+// covers R4301-5.2-8
 #[test]
 fn a_bundle_is_gone_through_in_both_directions() {
     for (inner, outer) in [
@@ -127,6 +132,8 @@ fn a_bundle_is_gone_through_in_both_directions() {
     }
 }
 
+// covers R4302-2-1
+// covers R4303-2-1
 #[test]
 fn ah_goes_over_esp() {
     let mut sas = bundle(Mode::Transport, Mode::Transport);
@@ -139,6 +146,7 @@ fn ah_goes_over_esp() {
     assert_eq!(ends.open(&sealed[0]), [packet]);
 }
 
+// covers R4302-3.4.4-1
 #[test]
 fn what_ah_covers_cannot_be_changed() {
     let mut sa = sa(Mode::Transport);
@@ -245,6 +253,7 @@ fn nesting_has_an_end() {
     assert_eq!(drops(&five.sender, DropReason::NestingTooDeep), 1);
 }
 
+// covers R4302-3.4.1-1
 // covers R4303-3.4.1-1
 #[test]
 fn a_fragment_with_esp_in_it_is_refused() {
@@ -264,6 +273,9 @@ fn a_fragment_with_esp_in_it_is_refused() {
     assert!(receiver.receiver.has_events());
 }
 
+// covers R4301-5.1.2-1
+// covers R4301-5.1.2-3
+// covers R4301-5.1.2-5
 #[test]
 fn dscp_and_df_outside_are_as_configured() {
     let packet = datagram(host(false, 1), host(false, 2), 0xb9, b"marked");
@@ -309,6 +321,7 @@ fn addresses_are_preserved_where_asked() {
     assert_eq!(sealed[12..20], packet[12..20]);
 }
 
+// covers R4303-2.6-2
 // covers R4303-2.6-1
 #[test]
 fn dummies_look_like_packets_and_are_dropped() {

@@ -34,6 +34,9 @@ fn told(ends: &Ends) -> u32 {
     IcmpError::parse(&replies[0]).unwrap().mtu.unwrap()
 }
 
+// covers R4301-5.1-5
+// covers R4301-8.2.1-5
+// covers R4303-3.3.4-1
 // covers R4301-8.2.1-1
 #[test]
 fn the_sender_of_what_may_not_be_cut_is_told_what_fits() {
@@ -70,6 +73,7 @@ fn the_sender_of_what_may_not_be_cut_is_told_what_fits() {
     }
 }
 
+// covers R4301-5.1-4
 #[test]
 fn what_may_be_cut_is_cut_behind_or_before() {
     for (when, outer6) in [
@@ -99,6 +103,9 @@ fn what_may_be_cut_is_cut_behind_or_before() {
     }
 }
 
+// covers R4301-7-1
+// covers R4302-3.3.4-1
+// covers R4303-3.3.1-1
 #[test]
 fn transport_mode_joins_fragments_first() {
     let ends = Ends::new(&[sa(Mode::Transport)], false);

@@ -76,6 +76,7 @@ fn a_full_batch_loses_nothing() {
     assert_eq!(pair.open(&packets), [frame]);
 }
 
+// covers R4301-5.1.2-8
 #[test]
 fn dscp_and_ecn_are_copied_outside() {
     let mut pair = Pair::new(GCM);
@@ -126,6 +127,9 @@ fn second_copies_and_late_packets_are_refused() {
     assert_eq!(drops(&pair.b, DropReason::ReplayTooOld), 2);
 }
 
+// covers R4303-3.4.3-3
+// covers R4302-3.4.3-2
+// covers R4303-A-2
 //= https://www.rfc-editor.org/rfc/rfc4303#section-3.4.3
 //= type=test
 //# The receive window is updated only if the integrity verification succeeds.
@@ -142,6 +146,8 @@ fn a_forged_sequence_number_moves_nothing() {
     assert_eq!((sa.sequence, sa.packets, sa.errors), (1, 1, 1));
 }
 
+// covers R4301-4.4.2-1
+// covers R4301-5.2-3
 #[test]
 fn packets_outside_the_selectors_are_refused_inside_too() {
     let mut pair = Pair::without_sas();

@@ -310,6 +310,7 @@ mod tests {
         assert_eq!(packet.flow.ports(), Some((0x800, 0x800)));
     }
 
+    // covers R4301-4.4.1.1-2
     #[test]
     fn extension_headers_of_ipv6_are_skipped() {
         let mut payload = vec![DESTINATION_OPTIONS, 0, 1, 4, 0, 0, 0, 0];

@@ -43,6 +43,7 @@ def test_packets_that_were_held_leave_whole() -> None:
     assert right.open_packet(sealed, START) == [packet()]
 
 
+# covers R4301-5.2-10
 def test_fragments_wait_for_each_other() -> None:
     left, right = TUNNEL.engines()
     [sealed] = left.seal_packet(packet(900), START)

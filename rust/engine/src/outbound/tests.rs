@@ -68,6 +68,9 @@ fn frame() -> Vec<u8> {
     [[0; 10].as_slice(), &packet].concat()
 }
 
+// covers R4303-3.3.3-1
+// covers R4302-3.3.2-1
+// covers R4302-2.5-1
 //= https://www.rfc-editor.org/rfc/rfc4303#section-3.3.3
 //= type=test
 //# the sender MUST NOT send a packet on an SA if doing so would cause the sequence number

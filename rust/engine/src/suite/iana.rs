@@ -197,6 +197,7 @@ mod tests {
         );
     }
 
+    // covers R4303-1-1
     // covers R4303-1-2
     // covers R4303-3.2-1
     #[test]

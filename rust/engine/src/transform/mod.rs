@@ -232,6 +232,8 @@ impl Transform {
 mod tests {
     use super::*;
 
+    // covers R4303-2.4-1
+    // covers R4303-2.5-1
     #[test]
     fn padding_fills_the_block_and_no_more() {
         let aead = aead::LAYOUT;
