@@ -74,6 +74,30 @@ def test_ike_with_cbc() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("encryption", "integrity", "octets", "name"),
+    [
+        (Encryption(EncrId.ENCR_AES_CTR, 192), IntegId.AUTH_HMAC_SHA1_96, 20, "AES-CTR-192 [RFC5930]"),
+        (Encryption(EncrId.ENCR_3DES, 192), IntegId.AUTH_HMAC_SHA1_96, 20, "3DES [RFC2451]"),
+        (Encryption(EncrId.ENCR_AES_CCM_8, 128), IntegId.NONE, 0, "AES-CCM-128 with 8 octet ICV [RFC5282]"),
+    ],
+)
+def test_ike_with_other_ciphers(encryption: Encryption, integrity: IntegId, octets: int, name: str) -> None:
+    line = ike_line(*SPIS, suite(encryption, integrity), keys(encryption, octets))
+    assert f'"{name}"' in line
+    assert not line.startswith("#")
+
+
+def test_what_wireshark_does_not_know_is_a_comment() -> None:
+    camellia = Encryption(EncrId.ENCR_CAMELLIA_CBC, 128)
+    xcbc = IntegId.AUTH_AES_XCBC_96
+    assert ike_line(*SPIS, suite(camellia, IntegId.AUTH_HMAC_SHA2_256_128), keys(camellia, 32)).startswith(
+        "#"
+    )
+    assert ike_line(*SPIS, suite(CBC, xcbc), keys(CBC, 16)).startswith("#")
+    assert esp_line(sa(CBC, xcbc, 16)).startswith("#")
+
+
 def test_esp_inbound_comes_from_the_peer_and_outbound_goes_there() -> None:
     inbound = sa(GCM)
     assert esp_line(inbound) == (
