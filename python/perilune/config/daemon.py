@@ -27,6 +27,7 @@ def read_daemon(reader: Reader) -> DaemonSettings:
         port=reader.get(keys.PORT_KEY),
         port_nat_t=reader.get(keys.PORT_NAT_T),
         install_routes=reader.get(keys.INSTALL_ROUTES),
+        enforce_policy=reader.find(keys.ENFORCE_POLICY),
         routing_table=reader.get(keys.ROUTING_TABLE),
         routing_table_prio=reader.get(keys.ROUTING_TABLE_PRIO),
         fwmark=reader.get(keys.FWMARK),

@@ -58,6 +58,10 @@ class DaemonSettings:
     install_routes: bool = True
     """Whether routes to the remote selectors are installed."""
 
+    enforce_policy: bool | None = None
+    """Whether what is to be protected is kept from passing in the clear, by the SPD and by nftables; None is
+    yes, and by the SPD alone where there is no nftables."""
+
     routing_table: int = 220
     """Number of the routing table those routes go to."""
 

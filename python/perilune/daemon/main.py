@@ -13,11 +13,13 @@ from typing import Any
 from perilune.config.settings import Settings
 from perilune.daemon.auditor import Auditor
 from perilune.daemon.control import Control
+from perilune.daemon.enforcement import Enforcement
 from perilune.daemon.event_log import counter_of, log_event
 from perilune.daemon.log import set_level, set_up_logging
 from perilune.daemon.manual_sas import ManualSas
 from perilune.daemon.node import LiveNode
 from perilune.daemon.parts import (
+    boundary_settings,
     endpoint_settings,
     fixed_part,
     last_entry,
@@ -114,7 +116,9 @@ class Daemon(Observer):
             audit=lambda: self._auditor.state if self._auditor else None,
         )
         self._control = Control(self._node, daemon.vici)
-        routes = route_settings(daemon, self._data_plane.device_name)
+        device = self._data_plane.device_name
+        self._enforcement = Enforcement(daemon.enforce_policy, boundary_settings(daemon, device))
+        routes = route_settings(daemon, device)
         self._routes = RouteTable(routes) if routes else None
 
     async def run(self) -> None:
@@ -131,6 +135,7 @@ class Daemon(Observer):
                 self._auditor.open(self._node.facts.version, len(self._settings.connections))
                 stack.callback(self._auditor.close)
             self._open_sequences()
+            self._enforcement.open()
             if self._routes is not None:
                 stack.callback(self._routes.close)
                 self._routes.open()
@@ -140,6 +145,7 @@ class Daemon(Observer):
             stack.callback(self._manual.close)
             await self._load()
             self._end_spd()
+            self._enforcement.settle()
             self._listen_to_signals()
             stack.push_async_callback(self._end_tasks)
             self._tasks |= {
@@ -155,6 +161,7 @@ class Daemon(Observer):
             _LOG.info("ready: %s, control socket %s", self._placement(), self._settings.daemon.vici)
             await self._stopping.wait()
             await self._say_farewell()
+            self._enforcement.say_farewell()
         if self._lost is not None:
             raise ResourceError(f"the device {self._lost.name} is gone: {self._lost.reason}")
         _LOG.info("stopped")
@@ -193,13 +200,14 @@ class Daemon(Observer):
             self._auditor.on_data_plane(event)
 
     def on_changes(self, changes: Sequence[Change]) -> None:
-        """Write them and their keys down, and let routes follow policies before a datagram is sent."""
+        """Write them and their keys down; boundary and routes follow policies before a datagram is sent."""
         if self._auditor is not None:
             self._auditor.on_changes(changes)
         try:
             for change in changes:
                 if isinstance(change, AddSa) and self._key_log is not None:
                     self._key_log.add_esp_sa(change.entry)
+            self._enforcement.follow(changes, only_grow=self._stopping.is_set())
             if self._routes is not None:
                 # A route that one policy hands to the next is there all the time.
                 self._routes.add([change.entry for change in changes if isinstance(change, AddPolicy)])
@@ -288,12 +296,14 @@ class Daemon(Observer):
 
     async def _dynamic_paths(self) -> dict[str, Path]:
         daemon = self._settings.daemon
-        return await dynamic_paths(self._settings.connections, daemon.port, daemon.fwmark)
+        stand = daemon.enforce_policy is not False
+        return await dynamic_paths(self._settings.connections, daemon.port, daemon.fwmark, stand=stand)
 
     async def _follow_addresses(self) -> None:
-        """Give the endpoint addresses that were not known when it was loaded, as before a network came up."""
+        """Do now and then what was not possible before: find addresses, set the boundary."""
         while True:
             await asyncio.sleep(_ADDRESSES_SECONDS)
+            self._enforcement.settle()
             if (await self._dynamic_paths()).keys() - self._paths.keys():
                 await self._load()
 

@@ -13,6 +13,7 @@ from perilune.dataplane.runtime import RuntimeSettings
 from perilune.ike.settings import EndpointSettings
 from perilune.ike.timers import IkeTimers
 from perilune.model.selector import everything
+from perilune.shell.boundary_rules import BoundarySettings
 from perilune.shell.clock import MonotonicClock
 from perilune.shell.route_table import RouteSettings
 
@@ -31,6 +32,7 @@ def endpoint_settings(daemon: DaemonSettings) -> EndpointSettings:
         cookie_threshold=daemon.half_open_cookie_threshold,
         nat_t_port=daemon.port_nat_t,
         export_keys=daemon.keylog is not None,
+        policies_stand=daemon.enforce_policy is not False,
     )
 
 
@@ -78,6 +80,13 @@ def route_settings(daemon: DaemonSettings, device: str) -> RouteSettings | None:
     )
 
 
+def boundary_settings(daemon: DaemonSettings, device: str) -> BoundarySettings | None:
+    """Return what the boundary lets pass in any case; None where the engine sees every packet."""
+    if daemon.wire is not None:
+        return None
+    return BoundarySettings(device=device, ports=(daemon.port, daemon.port_nat_t), mark=daemon.fwmark)
+
+
 def node_facts(clock: MonotonicClock) -> NodeFacts:
     """Return what this host and this package are."""
     system = os.uname()
@@ -99,4 +108,4 @@ def fixed_part(daemon: DaemonSettings) -> tuple[object, ...]:
     """Return what a running daemon cannot change."""
     parts = (endpoint_settings(daemon), runtime_settings(daemon), route_settings(daemon, ""))
     files = (daemon.vici, daemon.sequence_file, daemon.audit_log)
-    return (*parts, last_entry(daemon), *files, daemon.audit_log_octets)
+    return (*parts, last_entry(daemon), daemon.enforce_policy, *files, daemon.audit_log_octets)

@@ -90,8 +90,11 @@ class IkeEndpoint:
         """
         context = self._context
         context.pad = Pad(tuple(pad), tuple(secrets))
+        stand = context.settings.policies_stand
         wishes = [PolicyWish.of_template(policy) for policy in policies]
-        context.policies.configure(wishes + configured_policies(pad, paths or {}, context.outbox))
+        written = {(policy.connection, policy.child) for policy in policies}
+        wishes += configured_policies(pad, paths or {}, context.outbox, written, stand=stand)
+        context.policies.configure(wishes)
         context.wishes.keep_only({(entry.name, child.name) for entry in pad for child in entry.children})
         for key in started_children(pad):
             if not self._has_current_child(*key):

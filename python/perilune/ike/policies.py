@@ -1,12 +1,12 @@
 """The SPD entries of an endpoint: who needs which, under which number (RFC 4301, section 4.4.1).
 
-An entry stays for as long as somebody holds it: the configuration, for a child that is trapped, passed or
-dropped, and each Child SA that serves it.
+An entry stays for as long as somebody holds it: the configuration, so that nothing leaks while a child has no
+SA, and each Child SA that serves it.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from perilune.databases.changes import AddPolicy, RemovePolicy
@@ -119,6 +119,7 @@ class PolicyTable:
         self._installed: dict[PolicyWish, PolicyId] = {}
         self._configured: dict[PolicyWish, PolicyId] = {}
         self._configured_by_child: dict[tuple[str, str], list[PolicyWish]] = {}
+        self._to_arm: set[PolicyId] = set()
         self._last_id = 0
 
     def configure(self, wishes: list[PolicyWish]) -> None:
@@ -131,10 +132,18 @@ class PolicyTable:
                 self.release(id_)
 
     def trap(self, wish: PolicyWish) -> None:
-        """Have the configuration hold one more entry, unless it has it."""
-        if self._configured_for(wish) is None:
+        """Have the configuration hold one more entry, or let the one that it has ask for SAs.
+
+        An entry that SAs serve is left alone until the last of them is gone, as it cannot be changed, and
+        removing it would remove them.
+        """
+        id_ = self._configured_for(wish)
+        if id_ is None:
             self._configured[wish] = self._add(wish)
             self._index_configured()
+        elif not self._wishes[id_].acquires:
+            self._to_arm.add(id_)
+            self._arm_if_unused(id_)
 
     def hold(self, wish: PolicyWish) -> PolicyId:
         """Hold the entry that an SA serves, and install it if none fits; `release` gives it back."""
@@ -152,9 +161,12 @@ class PolicyTable:
         if not self._holders[id_]:
             wish = self._wishes.pop(id_)
             del self._holders[id_]
+            self._to_arm.discard(id_)
             if self._installed.get(wish) == id_:
                 del self._installed[wish]
             self._outbox.change(RemovePolicy(id_))
+        else:
+            self._arm_if_unused(id_)
 
     def configured_for_flow(self, connection: str, child: str, flow: Flow) -> PolicyWish | None:
         """Return the entry of `policies` for a child that selects a packet, or None where none does."""
@@ -164,6 +176,16 @@ class PolicyTable:
     def find(self, id_: PolicyId) -> PolicyWish | None:
         """Return the entry with a number."""
         return self._wishes.get(id_)
+
+    def _arm_if_unused(self, id_: PolicyId) -> None:
+        """Replace an entry that only the configuration holds by one that asks for SAs, if that is wanted."""
+        wish = self._wishes[id_]
+        if id_ in self._to_arm and self._holders[id_] == 1 and self._configured.get(wish) == id_:
+            del self._configured[wish]
+            self.release(id_)
+            armed = replace(wish, acquires=True)
+            self._configured[armed] = self._add(armed)
+            self._index_configured()
 
     def _configured_for(self, wish: PolicyWish) -> PolicyId | None:
         """Return the number of the configuration's entry that an SA may serve."""

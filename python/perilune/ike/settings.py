@@ -29,6 +29,10 @@ class EndpointSettings:
     child_limit: int = 1000
     """Child SAs of one IKE SA, from which on a peer gets NO_ADDITIONAL_SAS (RFC 7296, section 1.3)."""
 
+    policies_stand: bool = True
+    """Whether the policy of every protected child is there as long as the child is configured, up or not;
+    else only that of a trapped one."""
+
     fragment_octets: int = 1280
     """Longest IP datagram to send before IKE messages are fragmented (RFC 7383, section 2.5.1)."""
 

@@ -7,15 +7,14 @@ import socket
 from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
-from perilune.databases.pad import AddressRange, DynamicSelector, Host, HostName, PadEntry, StartAction
-from perilune.databases.spd import Action
+from perilune.databases.pad import AddressRange, DynamicSelector, Host, HostName, PadEntry
+from perilune.ike.templates import is_wanted_at_once
 from perilune.model.address import IKE_PORT, Endpoint, IpAddress, Path
 from perilune.model.errors import LocalError
 
 _PROBE_PORT = 9
 _LOOK_UP_SECONDS = 10.0
 _PATIENCE_SECONDS = 2.0
-_TRAPPED = {StartAction.TRAP, StartAction.TRAP_START}
 
 
 async def resolve_path(entry: PadEntry, *, port: int = IKE_PORT, mark: int = 0) -> Path:
@@ -44,15 +43,16 @@ async def resolve_path(entry: PadEntry, *, port: int = IKE_PORT, mark: int = 0) 
     raise LocalError("; ".join(reasons))
 
 
-async def dynamic_paths(entries: Sequence[PadEntry], port: int, mark: int) -> dict[str, Path]:
+async def dynamic_paths(entries: Sequence[PadEntry], port: int, mark: int, *, stand: bool) -> dict[str, Path]:
     """Return the paths of connections that have `dynamic` selectors, by name, as far as they are known soon.
 
     Args:
         entries: The connections.
         port: See `resolve_path`.
         mark: See `resolve_path`.
+        stand: Whether children that are not trapped count too.
     """
-    dynamic = [entry for entry in entries if _wants_path(entry)]
+    dynamic = [entry for entry in entries if _wants_path(entry, stand=stand)]
     tasks = {entry.name: asyncio.create_task(resolve_path(entry, port=port, mark=mark)) for entry in dynamic}
     if tasks:
         await asyncio.wait(tasks.values(), timeout=_PATIENCE_SECONDS)
@@ -109,12 +109,12 @@ def is_own_address(address: IpAddress) -> bool:
     return True
 
 
-def _wants_path(entry: PadEntry) -> bool:
+def _wants_path(entry: PadEntry, *, stand: bool) -> bool:
     """Whether a policy of a connection, before there is a peer, depends on addresses."""
     return any(
         isinstance(selector, DynamicSelector)
         for child in entry.children
-        if child.action is not Action.PROTECT or child.start_action in _TRAPPED
+        if stand or is_wanted_at_once(child)
         for selector in child.local_ts + child.remote_ts
     )
 

@@ -198,7 +198,7 @@ def test_wrong_use_is_explained(
 def test_help_names_every_command(run: Run) -> None:
     code, out, _ = run("--help")
     assert code == ExitCode.DONE
-    for command in ("audit", "check", "initiate", "log", "rekey", "run", "status", "terminate"):
+    for command in ("audit", "boundary", "check", "initiate", "log", "rekey", "run", "status", "terminate"):
         assert f"\n  {command} " in out
 
 

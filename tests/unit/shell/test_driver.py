@@ -158,7 +158,9 @@ def run(scenario: Callable[[Pair], Awaitable[None]]) -> None:
 def test_responder_can_receive_and_route_before_it_answers() -> None:
     async def scenario(pair: Pair) -> None:
         await pair.establish()
-        answer = pair.b.order.index("datagram", pair.b.order.index("datagram") + 1)
+        # a slow machine may have sent the first response twice; events are told behind what was sent
+        told = pair.b.order.index("MessageReceived", pair.b.order.index("MessageReceived") + 1)
+        answer = max(place for place, what in enumerate(pair.b.order[:told]) if what == "datagram")
         assert pair.b.order.index("AddSa") < pair.b.order.index("routes for AddSa") < answer
         assert pair.b.order.index("ChildSaUp") > answer
         assert len(pair.a.plane.sas) == len(pair.b.plane.sas) == 2
@@ -182,7 +184,7 @@ def test_routes_are_there_before_an_sa_receives(name: str) -> None:
 def test_policies_and_lifetimes_follow_the_data_plane() -> None:
     async def scenario(pair: Pair) -> None:
         await pair.establish()
-        assert [entry.name for entry in pair.a.driver.policies.values()] == ["gw/net"]
+        assert [entry.name for entry in pair.a.driver.policies.values()] == ["gw/net", "gw/voice"]
         (spi,) = pair.a.driver.lifetimes
         assert pair.a.driver.lifetimes[spi].soft.time is not None
 
@@ -191,7 +193,7 @@ def test_policies_and_lifetimes_follow_the_data_plane() -> None:
         await pair.settle()
         assert len(pair.a.plane.sas) == len(pair.b.plane.sas) == 0
         assert pair.a.driver.lifetimes == pair.b.driver.lifetimes == {}
-        assert pair.b.driver.policies == {}
+        assert not any(entry.acquires for entry in pair.b.driver.policies.values())
         assert any(isinstance(event, IkeSaDown) for event in pair.b.told)
 
     run(scenario)
@@ -289,13 +291,14 @@ def test_what_packets_tell_is_handed_on() -> None:
 
 def test_trap_is_a_policy_without_sas() -> None:
     async def scenario(pair: Pair) -> None:
-        (change,) = pair.a.plane.transactions[0][1]
-        assert isinstance(change, AddPolicy)
-        assert change.entry.acquires
+        entries = [
+            change.entry for change in pair.a.plane.transactions[0][1] if isinstance(change, AddPolicy)
+        ]
+        assert [entry.name for entry in entries if entry.acquires] == ["gw/net"]
         settings = load_text(CONFIG)
         pair.a.endpoint.load((), settings.secrets, MonotonicClock().now())
         pair.a.driver.drain()
-        assert pair.a.plane.transactions[-1][1] == (RemovePolicy(change.entry.id),)
+        assert pair.a.plane.transactions[-1][1] == tuple(RemovePolicy(entry.id) for entry in entries)
         assert pair.a.driver.policies == {}
         await asyncio.sleep(0)
 

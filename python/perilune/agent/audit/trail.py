@@ -173,9 +173,11 @@ def _sa_fields(entry: SadEntry) -> dict[str, Value]:
 
 
 def _policy_fields(entry: SpdEntry) -> dict[str, Value]:
-    return {
+    more: dict[str, Value] = {"conditions": list(entry.conditions.texts)} if entry.conditions.texts else {}
+    return more | {
         "policy": entry.name,
         "action": entry.action.value,
+        "way": entry.way.value,
         "priority": entry.priority,
         "acquires": entry.acquires,
         "local_ts": _texts(entry.local),

@@ -75,6 +75,13 @@ VICI: Key[FilePath] = Key(
 PORT_KEY: Key[int] = Key("port", PORT, "500", "UDP port of IKE.")
 PORT_NAT_T: Key[int] = Key("port_nat_t", PORT, "4500", "UDP port of IKE and ESP together, for NATs.")
 INSTALL_ROUTES: Key[bool] = Key("install_routes", YES_NO, "yes", "Install routes to the remote selectors.")
+ENFORCE_POLICY: OptionalKey[bool] = OptionalKey(
+    "enforce_policy",
+    YES_NO,
+    "`yes`, where the program `nft` is installed",
+    "Keep what is to be protected from passing in the clear, also while a child has no SA and while no daemon"
+    " runs; see [In the clear](in-the-clear.md).",
+)
 ROUTING_TABLE: Key[int] = Key("routing_table", number(1, 2**32 - 1), "220", "The table they go to.")
 ROUTING_TABLE_PRIO: Key[int] = Key(
     "routing_table_prio", number(1, 2**32 - 1), "220", "Priority of the rule that has that table asked."
@@ -148,6 +155,7 @@ DAEMON = SectionSchema(
         PORT_KEY,
         PORT_NAT_T,
         INSTALL_ROUTES,
+        ENFORCE_POLICY,
         ROUTING_TABLE,
         ROUTING_TABLE_PRIO,
         FWMARK,

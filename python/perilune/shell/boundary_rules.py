@@ -1,0 +1,324 @@
+"""The boundary of RFC 4301, section 3.1, in nftables' words: what policy protects is not there in the clear.
+
+    output    what this host sends               by the rules for what is sent
+    forward   what passes through                by both
+    input     what is for this host              by the rules for what is received
+
+What goes into the TUN device is about to be protected, and what comes out of it was; both pass. So do IKE,
+ESP and AH of this host, what IPv6 needs to find its neighbours, and ICMP errors about our own ESP. Everything
+else is looked at if its far end is in a selector of a policy that protects or discards: then the SPD's
+entries are asked in their order.
+
+A fragment without its first octets shows no ports. Where an entry that protects or discards wants certain
+ones, it gets the fragment too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import Final
+
+from perilune.databases.conditions import Masked
+from perilune.databases.spd import Action, SpdEntry, Way
+from perilune.model.address import IpAddress
+from perilune.model.selector import ANY_PROTOCOL, LAST_PORT, TrafficSelector
+
+TABLE: Final = "perilune"
+REMOVAL: Final = f"table inet {TABLE}\ndelete table inet {TABLE}\n"
+"""Removes the table, whether it is there or not."""
+
+_ICMP: Final = frozenset({1, 58})
+_MOBILITY_HEADER: Final = 135
+_LONGEST_COMMENT: Final = 100
+_ANY_PORTS: Final = (0, LAST_PORT)
+_IS_LATER_FRAGMENT: Final = {4: "ip frag-off & 0x1fff != 0", 6: "frag frag-off != 0"}
+
+
+CHAINS: Final = {Way.IN: "received", Way.OUT: "sent"}
+"""Which rules are asked about what goes which way."""
+
+Counts = Mapping[tuple[Way, str], Sequence[tuple[int, int]]]
+"""Packets and octets that the rules of a policy, by its name as in `comment_of`, have counted so far."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BoundarySettings:
+    """What is never looked at."""
+
+    device: str
+    """The TUN device."""
+
+    ports: tuple[int, int]
+    """Of IKE and of NAT traversal."""
+
+    mark: int
+    """Of the daemon's own packets; 0 is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class BoundaryRule:
+    """One rule."""
+
+    way: Way
+    """In or out."""
+
+    match: str
+    """In nftables' words."""
+
+    verdict: str
+    """`accept` or `drop`."""
+
+    policy: str
+    """Name of the SPD entry."""
+
+
+def ruleset(entries: Iterable[SpdEntry], settings: BoundarySettings, counts: Counts | None = None) -> str:
+    """Return what makes nftables enforce an SPD, in one transaction that replaces what was there.
+
+    Args:
+        entries: The SPD, in any order.
+        settings: What is never looked at.
+        counts: Where counters go on from.
+    """
+    ordered = sorted(entries, key=lambda entry: (entry.priority, entry.id))
+    if not any(entry.action is not Action.BYPASS for entry in ordered):
+        return REMOVAL
+    rules: dict[tuple[Way, str], BoundaryRule] = {}
+    for rule in (rule for entry in ordered for rule in rules_of(entry)):
+        rules.setdefault((rule.way, rule.match), rule)
+    chains = [_policy_chain(way, rules.values(), counts or {}) for way in CHAINS]
+    sets = [_set(version, ordered) for version in (4, 6)]
+    return REMOVAL + "\n".join([f"table inet {TABLE} {{", *sets, *chains, _hooks(settings), "}\n"])
+
+
+def rules_of(entry: SpdEntry) -> Iterator[BoundaryRule]:
+    """Yield the rules of one entry."""
+    verdict = "accept" if entry.action is Action.BYPASS else "drop"
+    for local in entry.local:
+        for remote in entry.remote:
+            for way in CHAINS if entry.way is Way.BOTH else (entry.way,):
+                asked = _conditions(entry, way, local.version)
+                for match in _matches(way, local, remote, catches_fragments=verdict == "drop"):
+                    if asked is not None:
+                        yield BoundaryRule(way, " ".join([match, *asked]), verdict, entry.name)
+
+
+def comment_of(name: str) -> str:
+    """Return a policy's name as nftables can have it beside a rule."""
+    shown = "".join(
+        char if char.isascii() and char.isprintable() and char not in '"\\' else "?" for char in name
+    )
+    return shown[:_LONGEST_COMMENT]
+
+
+def _matches(
+    way: Way, local: TrafficSelector, remote: TrafficSelector, *, catches_fragments: bool
+) -> Iterator[str]:
+    """Yield what a pair of selectors selects: packets, and fragments that may be such packets."""
+    if local.version != remote.version:
+        return
+    protocols = {local.protocol, remote.protocol} - {ANY_PROTOCOL}
+    if len(protocols) > 1:
+        return
+    protocol = next(iter(protocols), ANY_PROTOCOL)
+    ends = (local, remote) if way is Way.OUT else (remote, local)
+    base = _addresses(*ends) + ([f"meta l4proto {protocol}"] if protocol else [])
+    fragment = " ".join([*base, _IS_LATER_FRAGMENT[local.version]])
+    if local.is_opaque or remote.is_opaque:
+        yield fragment
+        return
+    ports = _ports(protocol, *ends)
+    yield " ".join(base + ports)
+    if ports and catches_fragments:
+        yield fragment
+
+
+def _conditions(entry: SpdEntry, way: Way, version: int) -> list[str] | None:
+    """Return what else has to hold; None if there is no rule, as it cannot hold or nothing can tell.
+
+    The user is known of what this host sends. A level is known of nothing: what policy wants of it is dropped
+    whatever its level is when it leaves past the engine, and nothing is done about what arrives.
+    """
+    asked = entry.conditions
+    ends = {"local": asked.local_address, "remote": asked.remote_address}
+    source, destination = ("local", "remote") if way is Way.OUT else ("remote", "local")
+    words = [_bits(f"@nh,{'0,16' if version == 6 else '8,8'}", one) for one in _class_of(entry, version)]
+    for field, end in (("saddr", source), ("daddr", destination)):
+        if (masked := ends[end]) is not None:
+            words.append(_address_bits(field, masked, version))
+    if asked.flow_label is not None:
+        words.append(f"ip6 flowlabel {asked.flow_label}")
+    if asked.user is not None:
+        words.append(f"meta skuid {asked.user}")
+    if (asked.tos and version == 6) or (
+        (asked.traffic_class or asked.flow_label is not None) and version == 4
+    ):
+        return None
+    is_blind = asked.level is not None or (asked.user is not None and way is Way.IN)
+    return None if is_blind and (way is Way.IN or entry.action is Action.BYPASS) else words
+
+
+def _class_of(entry: SpdEntry, version: int) -> list[Masked]:
+    """Return what a condition wants of the octets of a header that have its traffic class."""
+    asked = entry.conditions
+    if version == 4:
+        return [asked.tos] if asked.tos else []
+    one = asked.traffic_class
+    return [Masked(one.value << 4, one.mask << 4)] if one else []
+
+
+def _bits(field: str, masked: Masked) -> str:
+    return f"{field} & {masked.mask:#x} == {masked.value:#x}"
+
+
+def _address_bits(field: str, masked: Masked, version: int) -> str:
+    family = "ip" if version == 4 else "ip6"
+    mask, value = (_address_of(version, bits) for bits in (masked.mask, masked.value))
+    return f"{family} {field} & {mask} == {value}"
+
+
+def _addresses(source: TrafficSelector, destination: TrafficSelector) -> list[str]:
+    family = "ip" if source.version == 4 else "ip6"
+    words = [f"meta nfproto ipv{source.version}"]
+    for field, selector in (("saddr", source), ("daddr", destination)):
+        if not _is_whole_family(selector):
+            words.append(f"{family} {field} {_range(selector.first_address, selector.last_address)}")
+    return words
+
+
+def _ports(protocol: int, source: TrafficSelector, destination: TrafficSelector) -> list[str]:
+    """Return what has to be in the first octets behind the IP header (RFC 7296, section 3.13.1)."""
+    ends = [(one.first_port, one.last_port) for one in (source, destination)]
+    if protocol in _ICMP:
+        return [_number_in("@th,0,16", *range_) for range_ in dict.fromkeys(ends) if range_ != _ANY_PORTS]
+    if protocol == _MOBILITY_HEADER:
+        types = [
+            (first >> 8, last >> 8) for first, last in dict.fromkeys(ends) if (first, last) != _ANY_PORTS
+        ]
+        return [_number_in("@th,16,8", *range_) for range_ in types]
+    fields = zip(("@th,0,16", "@th,16,16"), ends, strict=True)
+    return [_number_in(field, *range_) for field, range_ in fields if range_ != _ANY_PORTS]
+
+
+def _number_in(field: str, first: int, last: int) -> str:
+    return f"{field} {first}" if first == last else f"{field} >= {first} {field} <= {last}"
+
+
+def _policy_chain(way: Way, rules: Iterable[BoundaryRule], counts: Counts) -> str:
+    lines, seen = [f"  chain {CHAINS[way]} {{"], dict[str, int]()
+    for rule in rules:
+        if rule.way is way:
+            comment = comment_of(rule.policy)
+            place = seen[comment] = seen.get(comment, -1) + 1
+            known = counts.get((way, comment), ())
+            packets, octets = known[place] if place < len(known) else (0, 0)
+            counter = f"counter packets {packets} bytes {octets}"
+            lines.append(f'    {rule.match} {counter} {rule.verdict} comment "{comment}"')
+    return "\n".join([*lines, "  }"])
+
+
+def _set(version: int, entries: Sequence[SpdEntry]) -> str:
+    """Return the set of far ends that somebody protects or discards."""
+    ranges = [
+        (int(selector.first_address), int(selector.last_address))
+        for entry in entries
+        if entry.action is not Action.BYPASS
+        for selector in entry.remote
+        if selector.version == version
+    ]
+    lines = [f"  set far{version} {{", f"    type ipv{version}_addr", "    flags interval"]
+    if ranges:
+        elements = ", ".join(_range(*_addresses_of(version, range_)) for range_ in _merged(ranges))
+        lines.append(f"    elements = {{ {elements} }}")
+    return "\n".join([*lines, "  }"])
+
+
+def _merged(ranges: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Return the same numbers in the fewest ranges."""
+    merged: list[tuple[int, int]] = []
+    for first, last in sorted(ranges):
+        if merged and first <= merged[-1][1] + 1:
+            merged[-1] = (merged[-1][0], max(merged[-1][1], last))
+        else:
+            merged.append((first, last))
+    return merged
+
+
+def _addresses_of(version: int, range_: tuple[int, int]) -> tuple[IpAddress, IpAddress]:
+    first, last = (_address_of(version, number) for number in range_)
+    return first, last
+
+
+def _address_of(version: int, number: int) -> IpAddress:
+    return ip_address(number.to_bytes(4 if version == 4 else 16))
+
+
+def _range(first: IpAddress, last: IpAddress) -> str:
+    return str(first) if first == last else f"{first}-{last}"
+
+
+def _is_whole_family(selector: TrafficSelector) -> bool:
+    return (int(selector.first_address), int(selector.last_address)) == (
+        0,
+        2**selector.first_address.max_prefixlen - 1,
+    )
+
+
+def _hooks(settings: BoundarySettings) -> str:
+    """Return the chains that the kernel asks: who passes anyway, and who is to be looked at."""
+    ports = ", ".join(map(str, sorted(settings.ports)))
+    own = f"meta mark {settings.mark} accept" if settings.mark else ""
+    device = f'"{settings.device}"'
+    return f"""\
+  chain output {{
+    type filter hook output priority 0; policy accept;
+    oifname {{ "lo", {device} }} accept
+    {own}
+    meta l4proto {{ 50, 51 }} accept
+    udp sport {{ {ports} }} accept
+    {_NEIGHBORS}
+    ip daddr @far4 goto sent
+    ip6 daddr @far6 goto sent
+  }}
+  chain forward {{
+    type filter hook forward priority 0; policy accept;
+    iifname {device} accept
+    oifname {device} accept
+    ip daddr @far4 jump sent
+    ip6 daddr @far6 jump sent
+    ip saddr @far4 goto received
+    ip6 saddr @far6 goto received
+  }}
+  chain input {{
+    type filter hook input priority 0; policy accept;
+    iifname {{ "lo", {device} }} accept
+    meta l4proto {{ 50, 51 }} accept
+    udp dport {{ {ports} }} accept
+    {_NEIGHBORS}
+    {_errors_about_esp(ports)}
+    ip saddr @far4 goto received
+    ip6 saddr @far6 goto received
+  }}"""
+
+
+_NEIGHBORS: Final = """\
+icmpv6 type { 133, 134, 135, 136, 137 } ip6 hoplimit 255 accept
+    icmpv6 type { 130, 131, 132, 143 } ip6 hoplimit 1 accept"""
+"""Neighbor and Multicast Listener Discovery: no router lets such hop limits through (RFC 4861, section 7.1;
+RFC 3810, section 5)."""
+
+
+def _errors_about_esp(ports: str) -> str:
+    """Return the rules for ICMP errors whose quotation is a packet of ours that ESP, AH or IKE sent."""
+    ip = "icmp type { 3, 11, 12 }"  # unreachable, time exceeded, parameter problem; the quotation is at 8
+    ip6 = "icmpv6 type { 1, 2, 3, 4 }"
+    return "\n    ".join(
+        [
+            f"{ip} @th,136,8 {{ 50, 51 }} accept",
+            f"{ip} @th,136,8 17 @th,224,16 {{ {ports} }} accept",
+            f"{ip6} @th,112,8 {{ 50, 51 }} accept",
+            f"{ip6} @th,112,8 17 @th,384,16 {{ {ports} }} accept",
+        ]
+    )

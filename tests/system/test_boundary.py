@@ -1,0 +1,309 @@
+"""What policy protects is not there in the clear: before a tunnel, while no daemon lives, and behind it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lab.capture import tap
+from lab.namespace import Namespace
+from lab.perilune import Perilune
+from lab.process import until
+from lab.topology import OUTER6_A, OUTER6_B, Sites, host, outer, two_sites
+from lab.traffic import ping
+from perilune.cli.exit_codes import ExitCode
+from perilune.databases.conditions import Conditions, Masked
+from perilune.databases.spd import Action, PolicyId, SpdEntry, Way
+from perilune.model.selector import everything
+from perilune.shell.boundary_rules import BoundarySettings, ruleset
+
+pytestmark = [
+    pytest.mark.system,
+    pytest.mark.skipif(os.geteuid() != 0, reason="namespaces want root"),
+    pytest.mark.timeout(600),
+]
+
+CONFIG = """
+connections {{
+  gw {{
+    local_addrs = {here}
+    remote_addrs = {there}
+    proposals = aes256gcm16-prfsha256-x25519
+    local {{
+      id = site-{site}
+      auth = psk
+    }}
+    remote {{
+      id = site-{other}
+      auth = psk
+    }}
+    children {{
+      net {{
+        local_ts = 10.{site}.0.0/24
+        remote_ts = 10.{other}.0.0/24
+        esp_proposals = aes256gcm16
+        start_action = {start_action}
+      }}
+      {more}
+    }}
+  }}
+}}
+secrets {{
+  ike-gw {{
+    secret = "twelve moons"
+  }}
+}}
+daemon {{
+  retransmit_timeout = 0.5
+  retransmit_tries = 5
+  {daemon}
+}}
+"""
+
+PATIENCE_S = 120.0
+NEEDLE = "words that only a tunnel may carry"
+SEND = """
+import socket, sys
+sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+for _ in range(20):
+    sender.sendto(sys.argv[2].encode(), (sys.argv[1], 7999))
+"""
+RECEIVE = """
+import socket, sys
+receiver = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+receiver.bind(("", 7999))
+print("ready", flush=True)
+while True:
+    print(receiver.recv(2000).decode(), flush=True)
+"""
+
+
+def config(site: int, start_action: str = "none", more: str = "", daemon: str = "") -> str:
+    values = {"site": site, "other": 3 - site, "here": outer(site), "there": outer(3 - site)}
+    return CONFIG.format(start_action=start_action, more=more, daemon=daemon, **values)
+
+
+@pytest.fixture(scope="module")
+def sites() -> Iterator[Sites]:
+    """Sites whose gateways send to the wire what they have no better route for."""
+    with two_sites(leaky=True) as made:
+        yield made
+
+
+@contextmanager
+def gateway(sites: Sites, directory: Path, text: str) -> Iterator[Perilune]:
+    """A daemon at site a, whose boundary is gone behind it."""
+    daemon = Perilune(sites.gateway_a, directory / "a", text)
+    try:
+        with daemon:
+            yield daemon
+    finally:
+        daemon.remove_boundary()
+        print(f"--- a\n{daemon.log()[-6000:]}")  # noqa: T201 - shown if it fails
+
+
+def send(sender: Namespace, target: str) -> None:
+    sender.run("python3", "-c", SEND, target, NEEDLE, timeout_s=PATIENCE_S)
+
+
+@contextmanager
+def receiving(namespace: Namespace, directory: Path) -> Iterator[Callable[[], bool]]:
+    """Let a host take the words, and tell whether they came."""
+    log = directory / f"receiver-{namespace.name}"
+    with namespace.spawn("receiver", "python3", "-c", RECEIVE, log=log) as child:
+        child.wait_for_log("ready", PATIENCE_S)
+        yield lambda: NEEDLE in child.log()
+
+
+def words_on_the_wire(sites: Sites, directory: Path, act: Callable[[], object]) -> int:
+    """Do something; return how often the words came by on the wire.
+
+    What is sent behind it, to where nobody protects anything, shows that everything before was seen.
+    """
+    marker = "the end of the capture"
+    log = directory / f"wire-{os.urandom(3).hex()}"
+    with tap(sites.gateway_b, "wire", log, (NEEDLE, marker)) as wire:
+        act()
+        sites.gateway_a.run("python3", "-c", SEND, outer(2), marker, timeout_s=PATIENCE_S)
+        overheard = wire.finish()
+    assert overheard.seen[marker] > 0
+    return overheard.seen[NEEDLE]
+
+
+def dropped(daemon: Perilune, way: str, policy: str = "gw/net") -> int:
+    done = daemon.command("boundary", "show", "--json", timeout_s=PATIENCE_S)
+    assert done.returncode == 0, done.stderr
+    rules: list[dict[str, Any]] = json.loads(done.stdout)["rules"]
+    return sum(rule["packets"] for rule in rules if (rule["way"], rule["policy"]) == (way, policy))
+
+
+def test_without_a_daemon_the_sites_leak(sites: Sites, tmp_path: Path) -> None:
+    """Else the other tests would show nothing."""
+    assert words_on_the_wire(sites, tmp_path, lambda: send(sites.host_a, host(2))) >= 20
+    with receiving(sites.host_a, tmp_path) as came:
+        send(sites.host_b, host(1))
+        until(came, PATIENCE_S, "the words in the clear")
+
+
+@pytest.mark.parametrize("start_action", ["none", "start", "trap"])
+def test_nothing_leaves_before_the_tunnel(sites: Sites, tmp_path: Path, start_action: str) -> None:
+    with gateway(sites, tmp_path, config(1, start_action)):
+        assert words_on_the_wire(sites, tmp_path, lambda: send(sites.host_a, host(2))) == 0
+
+
+# covers R4301-5.2-1
+def test_clear_packets_from_the_other_side_are_dropped_and_counted(sites: Sites, tmp_path: Path) -> None:
+    with gateway(sites, tmp_path, config(1)) as daemon, receiving(sites.host_a, tmp_path) as came:
+        send(sites.host_b, host(1))
+        until(lambda: dropped(daemon, "in") == 20, PATIENCE_S, "twenty drops")
+        assert not came()
+
+
+def test_boundary_stands_while_the_daemon_is_dead_and_when_it_comes_back(
+    sites: Sites, tmp_path: Path
+) -> None:
+    other = Perilune(sites.gateway_b, tmp_path / "b", config(2))
+    with other, gateway(sites, tmp_path, config(1, "trap")) as daemon:
+        until(lambda: ping(sites.host_a, host(2), count=1) == 1, PATIENCE_S, "the tunnel")
+        assert words_on_the_wire(sites, tmp_path, lambda: send(sites.host_a, host(2))) == 0
+
+        daemon.kill()
+        assert words_on_the_wire(sites, tmp_path, lambda: send(sites.host_a, host(2))) == 0
+        assert dropped(daemon, "out") == 20
+
+        assert words_on_the_wire(sites, tmp_path, lambda: _start_under_fire(daemon, sites)) == 0
+        until(lambda: ping(sites.host_a, host(2), count=1) == 1, PATIENCE_S, "the tunnel again")
+        assert dropped(daemon, "out") >= 20, "counters go on"
+
+
+def _start_under_fire(daemon: Perilune, sites: Sites) -> None:
+    send(sites.host_a, host(2))
+    daemon.start()
+    send(sites.host_a, host(2))
+
+
+def test_boundary_stays_behind_an_orderly_end_until_it_is_removed(sites: Sites, tmp_path: Path) -> None:
+    daemon = Perilune(sites.gateway_a, tmp_path / "a", config(1))
+    daemon.start()
+    try:
+        refused = daemon.command("boundary", "remove", timeout_s=PATIENCE_S)
+        assert refused.returncode == ExitCode.REFUSED
+        assert "enforce_policy" in refused.stderr
+
+        os.kill(daemon.child.pid, signal.SIGTERM)
+        assert daemon.child.wait(PATIENCE_S) == 0
+        assert "stays kept from the wire" in daemon.log()
+        assert words_on_the_wire(sites, tmp_path, lambda: send(sites.host_a, host(2))) == 0
+
+        assert daemon.command("boundary", "remove", timeout_s=PATIENCE_S).returncode == 0
+        assert "there is no boundary" in daemon.command("boundary", "show", timeout_s=PATIENCE_S).stdout
+        assert words_on_the_wire(sites, tmp_path, lambda: send(sites.host_a, host(2))) >= 20
+    finally:
+        daemon.stop()
+
+
+def test_what_is_passed_passes_both_ways_and_the_rest_of_the_world_too(sites: Sites, tmp_path: Path) -> None:
+    passed = f"""open {{
+        mode = pass
+        local_ts = 10.1.0.0/24[udp]
+        remote_ts = {host(2)}[udp/7999]
+      }}
+      back {{
+        mode = pass
+        local_ts = 10.1.0.0/24[udp/7999]
+        remote_ts = {host(2)}[udp]
+      }}"""
+    with gateway(sites, tmp_path, config(1, more=passed)), receiving(sites.host_a, tmp_path) as came:
+        assert words_on_the_wire(sites, tmp_path, lambda: send(sites.host_a, host(2))) >= 20
+        send(sites.host_b, host(1))
+        until(came, PATIENCE_S, "what is passed")
+        assert ping(sites.host_a, host(2), count=1, wait_s=1) == 0
+        until(lambda: ping(sites.gateway_a, outer(2), count=1) == 1, PATIENCE_S, "the other gateway")
+
+
+@pytest.mark.parametrize(("here", "there"), [(outer(1), outer(2)), (OUTER6_A, OUTER6_B)])
+def test_peer_may_lie_in_what_is_protected(sites: Sites, tmp_path: Path, here: str, there: str) -> None:
+    """IKE, ESP and neighbours pass although both gateways' addresses are in the selectors."""
+    remote_ts = "remote_ts = 10.2.0.0/24, 192.0.2.0/24, 2001:db8::/64"
+    local_ts = f"local_ts = 10.1.0.0/24, {outer(1)}, {OUTER6_A}"
+    a = config(1, "trap").replace("remote_ts = 10.2.0.0/24", remote_ts)
+    a = a.replace("local_ts = 10.1.0.0/24", local_ts).replace(f"= {outer(1)}\n", f"= {here}\n")
+    a = a.replace(f"= {outer(2)}\n", f"= {there}\n")
+    b = config(2).replace(f"= {outer(2)}\n", f"= {there}\n").replace(f"= {outer(1)}\n", f"= {here}\n")
+    with gateway(sites, tmp_path, a), Perilune(sites.gateway_b, tmp_path / "b", b):
+        for namespace in (sites.gateway_a, sites.gateway_b):
+            namespace.ip("neigh", "flush", "dev", "wire")
+        assert ping(sites.gateway_a, there, count=1, wait_s=1) == 0, "in the clear"
+        until(lambda: ping(sites.host_a, host(2), count=1) == 1, PATIENCE_S, "the tunnel")
+        until(lambda: ping(sites.host_b, host(1), count=1) == 1, PATIENCE_S, "the way back")
+
+
+def test_policy_that_is_not_to_be_enforced_leaves_no_boundary(sites: Sites, tmp_path: Path) -> None:
+    with gateway(sites, tmp_path, config(1)) as daemon:
+        daemon.kill()
+        daemon.config_path.write_text(config(1, daemon="enforce_policy = no"))
+        daemon.start()
+        assert "the boundary of an earlier run is gone" in daemon.log()
+        assert words_on_the_wire(sites, tmp_path, lambda: send(sites.host_a, host(2))) >= 20
+
+
+def test_rules_for_whatever_a_policy_may_ask_are_known_to_nftables(sites: Sites) -> None:
+    whole = {4: everything(4), 6: everything(6)}
+    asked = [
+        Conditions(tos=Masked(0xB8, 0xFC), local_address=Masked(0x0A000005, 0xFF0000FF)),
+        Conditions(traffic_class=Masked(0xB8, 0xFC), flow_label=0xBEEF, remote_address=Masked(1, 0xFFFF)),
+        Conditions(user=1000),
+        Conditions(level=(3, 5)),
+    ]
+    entries = [
+        SpdEntry(
+            id=PolicyId(number),
+            name=f"entry {number}",
+            priority=number,
+            action=Action.DISCARD,
+            way=way,
+            local=(replace(whole[version], protocol=protocol, first_port=first, last_port=last),),
+            remote=(whole[version],),
+            conditions=conditions,
+        )
+        for number, (version, (protocol, first, last), way, conditions) in enumerate(
+            product(
+                (4, 6),
+                (
+                    (0, 0, 65535),
+                    (6, 80, 443),
+                    (17, 65535, 0),
+                    (1, 0x800, 0x8FF),
+                    (58, 0, 9),
+                    (135, 0x500, 0x5FF),
+                ),
+                Way,
+                asked,
+            ),
+            1,
+        )
+    ]
+    text = ruleset(entries, BoundarySettings(device="perilune0", ports=(500, 4500), mark=0))
+    assert text.count("counter") == 80
+    sites.gateway_a.run("nft", "--check", "--file", "-", text_in=text, timeout_s=PATIENCE_S)
+
+
+def test_host_without_nft_is_told_what_to_install(sites: Sites, tmp_path: Path) -> None:
+    empty = tmp_path / "bin"
+    empty.mkdir()
+    hide = f"mount --bind {empty} /usr/sbin && exec env PATH={os.environ['PATH']} "
+    daemon = Perilune(sites.gateway_a, tmp_path / "a", config(1, daemon="enforce_policy = yes"))
+    words = f"{hide} {sys.executable} -m perilune run -c {daemon.config_path} --uri {daemon.uri}"
+    done = sites.gateway_a.run("unshare", "--mount", "sh", "-c", words, timeout_s=PATIENCE_S, check=False)
+    assert done.returncode == ExitCode.NOT_ALLOWED
+    assert "Debian has it in the package nftables" in done.stderr
