@@ -1,0 +1,290 @@
+//! Both ends of one SA, and time.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use perilune_engine::*;
+use perilune_wire::ip;
+use perilune_wire::ipcomp::CPI_DEFLATE;
+use perilune_wire::segment::Superpacket;
+
+use super::assert_sound;
+use super::forgery::{KEY, SPI};
+
+const POLICY: PolicyId = PolicyId(1);
+
+/// What kind of SA it is.
+#[derive(Clone, Copy)]
+pub(super) struct Shape {
+    first: u8,
+    second: u8,
+}
+
+pub(super) struct World {
+    pub(super) shape: Shape,
+    pub(super) sender: Engine,
+    receiver: Engine,
+    sealer: OutboundWorker,
+    opener: InboundWorker,
+    pub(super) now: Instant,
+}
+
+impl Shape {
+    pub(super) fn of(first: u8, second: u8) -> Self {
+        Self { first, second }
+    }
+
+    pub(super) fn is_ipv6(self) -> bool {
+        self.first & 0x04 != 0
+    }
+
+    fn mode(self, local: u8) -> Mode {
+        match self.first & 0x03 {
+            0 => Mode::Tunnel,
+            1 => Mode::Transport,
+            2 => Mode::Any,
+            _ => Mode::Beet {
+                local: host(self.first & 0x80 != 0, local),
+                remote: host(self.first & 0x80 != 0, 3 - local),
+            },
+        }
+    }
+
+    fn suite(self) -> Suite {
+        match self.first & 0x18 {
+            0x08 => Suite::Ah(AhIntegrity::Mac(Integrity::HmacSha2_256_128)),
+            0x10 => Suite::aes_gcm_16(AesKeyBits::Bits128),
+            _ => Suite::IntegrityOnly(Integrity::HmacSha2_256_128),
+        }
+    }
+
+    fn processing(self, local: u8) -> Processing {
+        let mut processing = Processing::of(self.mode(local));
+        if self.second & 0x01 != 0 {
+            processing.path_mtu = Some(1280);
+        }
+        if self.second & 0x02 != 0 {
+            processing.fragmentation = Fragmentation::Before;
+        }
+        if self.second & 0x04 != 0 {
+            processing.tfc = TfcPadding::To(200);
+        }
+        if self.second & 0x08 != 0 {
+            processing.destination_options = DestinationOptions::Outside;
+        }
+        if self.second & 0x10 != 0 {
+            processing.df = DontFragment::Clear;
+        }
+        if self.second & 0x40 != 0 {
+            processing.compression = Some(CPI_DEFLATE);
+        }
+        processing
+    }
+
+    fn sa(self, direction: Direction) -> SaConfig {
+        let local = if direction == Direction::Outbound {
+            1
+        } else {
+            2
+        };
+        let suite = self.suite();
+        let octets = |count: usize| KEY[..count].to_vec();
+        let keys = Keys::new(
+            octets(suite.encryption_key_octets()),
+            octets(suite.integrity_key_octets()),
+        );
+        let is_udp = self.first & 0x20 != 0 && suite.protocol() == Protocol::Esp;
+        SaConfig {
+            spi: SPI,
+            direction,
+            policy: POLICY,
+            peer_spi: SPI,
+            path: Path {
+                local: end(self.is_ipv6(), local),
+                remote: end(self.is_ipv6(), 3 - local),
+            },
+            encapsulation: if is_udp {
+                Encapsulation::Udp
+            } else {
+                Encapsulation::None
+            },
+            processing: self.processing(local),
+            lookup: Lookup::Spi,
+            within: None,
+            suite,
+            allow_insecure: true,
+            keys,
+            esn: self.first & 0x40 != 0,
+            sequence: SequenceState::default(),
+            replay_window: if self.second & 0x20 != 0 { 64 } else { 0 },
+            selectors: everything(),
+            lifetimes: Lifetimes::default(),
+            ready_after: None,
+        }
+    }
+}
+
+impl World {
+    pub(super) fn new(shape: Shape) -> Self {
+        let (sender, receiver) = (Engine::new(), Engine::new());
+        let now = Instant(1_000_000_000);
+        for (engine, direction) in [
+            (&sender, Direction::Outbound),
+            (&receiver, Direction::Inbound),
+        ] {
+            engine
+                .apply(&[Change::AddPolicy(policy())], now)
+                .expect("a policy");
+            // Some combinations are none: then packets meet an engine without an SA.
+            let _ = engine.apply(&[Change::AddSa(Box::new(shape.sa(direction)))], now);
+        }
+        let (sealer, opener) = (sender.outbound_worker(), receiver.inbound_worker());
+        Self {
+            shape,
+            sender,
+            receiver,
+            sealer,
+            opener,
+            now,
+        }
+    }
+
+    /// Seal a frame of the device, and tell each packet that leaves, with an IP header.
+    pub(super) fn seal(&mut self, frame: &[u8]) -> Vec<Vec<u8>> {
+        let mut batch = SealedBatch::with_capacity(0);
+        let mut packets = Vec::new();
+        for _ in 0..1000 {
+            let progress = self
+                .sender
+                .seal(&mut self.sealer, frame, self.now, &mut batch);
+            packets.extend(batch.whole().map(<[u8]>::to_vec));
+            for packet in &packets {
+                assert_sound(packet);
+            }
+            assert_eq!(batch.bypass().len(), 0, "all traffic is to be protected");
+            for esp in batch.to_packets() {
+                self.arrive_esp(&esp);
+            }
+            batch.clear();
+            if progress == Progress::Done {
+                return packets;
+            }
+        }
+        panic!("one frame fills a thousand batches");
+    }
+
+    /// A whole IP packet comes from the network.
+    pub(super) fn arrive(&mut self, octets: &[u8]) {
+        let Some(outline) = ip::parse(octets) else {
+            return;
+        };
+        let from = PathInfo {
+            local: SocketAddr::new(outline.flow.destination(), 4500),
+            remote: SocketAddr::new(outline.flow.source(), 4500),
+            encapsulated: false,
+            traffic_class: outline.traffic_class,
+            hop_limit: 64,
+            flow_label: outline.flow_label,
+        };
+        let mut packet = octets.to_vec();
+        let (engine, now) = (&self.receiver, self.now);
+        take_all(|out| engine.open_packet(&mut self.opener, &mut packet, &from, now, out));
+    }
+
+    /// ESP comes out of a socket.
+    pub(super) fn arrive_esp(&mut self, octets: &[u8]) {
+        let from = PathInfo {
+            local: end(self.shape.is_ipv6(), 2),
+            remote: end(self.shape.is_ipv6(), 1),
+            encapsulated: true,
+            traffic_class: octets.first().copied().unwrap_or(0),
+            hop_limit: 0,
+            flow_label: 0,
+        };
+        let mut packet = octets.to_vec();
+        let (engine, now) = (&self.receiver, self.now);
+        take_all(|out| engine.open(&mut self.opener, &mut packet, &from, now, out));
+    }
+
+    pub(super) fn is_let_in(&mut self, packet: &Superpacket<'_>) -> bool {
+        self.receiver
+            .inbound_clear(&mut self.opener, packet, self.now)
+    }
+
+    /// So many seconds pass as the octets say.
+    pub(super) fn wait(&mut self, octets: &[u8]) {
+        let seconds = octets.iter().map(|octet| u64::from(*octet)).sum::<u64>();
+        self.now = Instant(self.now.0 + seconds * 1_000_000_000);
+        for engine in [&self.sender, &self.receiver] {
+            let next = engine.on_time(self.now);
+            assert!(next.is_none_or(|next| next > self.now));
+        }
+    }
+
+    /// What is left behind is in order.
+    pub(super) fn check(&self) {
+        for engine in [&self.sender, &self.receiver] {
+            for reply in engine.take_replies() {
+                assert_sound(&reply);
+            }
+            let _ = engine.take_events(usize::MAX);
+            let _ = engine.stats();
+        }
+    }
+}
+
+/// Take everything out of batches until the engine is done; each frame has a sound packet.
+fn take_all(mut open: impl FnMut(&mut OpenedBatch) -> Progress) {
+    let mut batch = OpenedBatch::with_capacity(0);
+    for _ in 0..10 {
+        let progress = open(&mut batch);
+        for frame in batch.frames() {
+            assert!(Superpacket::parse(frame).is_some(), "the device takes it");
+        }
+        batch.clear();
+        if progress == Progress::Done {
+            return;
+        }
+    }
+    panic!("one packet fills ten batches");
+}
+
+fn policy() -> PolicyConfig {
+    PolicyConfig {
+        id: POLICY,
+        priority: 1,
+        action: Action::Protect,
+        selectors: everything(),
+        direction: None,
+        populate: Populate::default(),
+        hold: true,
+    }
+}
+
+fn everything() -> SelectorPair {
+    let v4 = IpAddr::from([0; 4])..=IpAddr::from([255; 4]);
+    let v6 = IpAddr::from([0; 16])..=IpAddr::from([255; 16]);
+    let all: Vec<_> = [v4, v6]
+        .into_iter()
+        .map(|range| TrafficSelector::new(range, 0, Ports::Any).expect("a range"))
+        .collect();
+    SelectorPair::new(all.clone(), all)
+}
+
+/// 192.0.2.x, or `2001:db8::x`.
+fn end(is_ipv6: bool, side: u8) -> SocketAddr {
+    let address: IpAddr = if is_ipv6 {
+        Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, side.into()).into()
+    } else {
+        Ipv4Addr::new(192, 0, 2, side).into()
+    };
+    SocketAddr::new(address, 4500)
+}
+
+/// 10.x.0.7, or `fd0x::7`.
+fn host(is_ipv6: bool, side: u8) -> IpAddr {
+    if is_ipv6 {
+        Ipv6Addr::new(0xfd00 + u16::from(side), 0, 0, 0, 0, 0, 0, 7).into()
+    } else {
+        Ipv4Addr::new(10, side, 0, 7).into()
+    }
+}
