@@ -22,6 +22,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from lab.errors import LabError
 from lab.namespace import Namespace, cable, namespaces
 
 OUTER6_A = "2001:db8::1"
@@ -132,8 +133,8 @@ def two_sites(networks: int = 1, *, leaky: bool = False) -> Iterator[Sites]:
 
 
 @contextmanager
-def two_sites_with_nat() -> Iterator[Sites]:
-    """The same with a router in front of gateway a that hides it."""
+def two_sites_with_router() -> Iterator[Sites]:
+    """The same with a router in front of gateway a."""
     names = ("host-a", "gateway-a", "router", "gateway-b", "host-b")
     with namespaces(*names) as (host_a, gateway_a, router, gateway_b, host_b):
         cable(gateway_a, "wire", router, "lan")
@@ -145,7 +146,32 @@ def two_sites_with_nat() -> Iterator[Sites]:
         gateway_a.route("default", NAT_INSIDE)
         gateway_b.route("default", NAT_OUTSIDE)
         router.forward()
-        masquerade(router)
         _site(host_a, gateway_a, 1, 1)
         _site(host_b, gateway_b, 2, 1)
         yield Sites(host_a, gateway_a, gateway_b, host_b, router)
+
+
+@contextmanager
+def two_sites_with_nat() -> Iterator[Sites]:
+    """The same with a router in front of gateway a that hides it."""
+    with two_sites_with_router() as sites:
+        masquerade(router_of(sites))
+        yield sites
+
+
+def router_of(sites: Sites) -> Namespace:
+    """Give the router.
+
+    Raises:
+        LabError: These sites have none.
+    """
+    if sites.router is None:
+        raise LabError("there is no router between these sites")
+    return sites.router
+
+
+def narrow(sites: Sites, mtu: int) -> None:
+    """Let the router forward no packet larger than `mtu` octets, either way, but say so to the sender."""
+    router = router_of(sites)
+    for prefix, device in (("10.99.0.0/24", "lan"), ("192.0.2.0/24", "wan")):
+        router.ip("route", "change", prefix, "dev", device, "mtu", str(mtu))

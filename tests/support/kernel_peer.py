@@ -27,7 +27,9 @@ from support.fragments import Reassembly
 from support.xfrm import SHOW, Counters, bundle, counters
 
 OUR_MAC = "02:00:00:00:00:01"
-ETHERTYPES = {4: 0x0800, 6: 0x86DD}
+ETHERNET = {
+    version: bytes(Ether(src=OUR_MAC, dst=MAC, type=kind)) for version, kind in ((4, 0x0800), (6, 0x86DD))
+}
 ETHERNET_OCTETS = 14
 PROTECTED = frozenset({17, 50, 51})
 """Protocols that the engine gets: ESP, AH, and UDP that may have ESP in it."""
@@ -151,8 +153,7 @@ class KernelPeer:
 
     def _send(self, packet: Packet) -> None:
         for octets in self._engine.seal_packet(bytes(packet), START):
-            kind = ETHERTYPES[octets[0] >> 4]
-            self.kernel.send(bytes(Ether(src=OUR_MAC, dst=MAC, type=kind) / Raw(octets)))
+            self.kernel.send(ETHERNET[octets[0] >> 4] + octets)
 
     def _receive(self, frame: bytes) -> None:
         whole = self._reassembly.add(frame[ETHERNET_OCTETS:])

@@ -27,7 +27,7 @@ from support.kernel_peer import (
     transport,
 )
 
-pytestmark = [pytest.mark.interop, pytest.mark.matrix]
+pytestmark = [pytest.mark.interop, pytest.mark.matrix, pytest.mark.timeout(600)]
 
 SHAPES = {
     f"{mode.value} {inside}in{outside}": Tunnel(path=ends, mode=mode, **networks)
@@ -137,6 +137,10 @@ def host_within_gateway(shape: Tunnel) -> Tunnel:
     return replace(shape, path=path(*ends), mode=Mode.TRANSPORT, within=gateway)
 
 
+# covers R4301-4.1-10
+# covers R4302-2-1
+# covers R4302-2.2-1
+# covers R4302-2.6-1
 @pytest.mark.parametrize("case", list(cases()), ids=str)
 def test_an_echo_each_way(case: Case, peer: KernelPeer) -> None:
     """What either side sends is answered through the other's SAs."""

@@ -14,7 +14,7 @@ from perilune.databases.sad import Direction
 from support.esp_tunnel import RIGHT_SPI, Tunnel, keys_of
 from support.kernel_peer import INNER4, OUR_MAC, OUTER4, KernelPeer, echo_reply, echo_request, transport
 
-pytestmark = pytest.mark.interop
+pytestmark = [pytest.mark.interop, pytest.mark.timeout(600)]
 
 TUNNEL = Tunnel(path=OUTER4, **INNER4)
 
