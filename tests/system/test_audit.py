@@ -21,6 +21,7 @@ from perilune.cli.exit_codes import ExitCode
 pytestmark = [
     pytest.mark.system,
     pytest.mark.skipif(os.geteuid() != 0, reason="namespaces want root"),
+    pytest.mark.timeout(600),
 ]
 
 CONFIG = """
@@ -126,7 +127,7 @@ def test_tunnel_and_attack_are_found_again(sites: Sites, tmp_path: Path) -> None
 
         until(all_counted, 60.0, "every packet to be counted")
 
-        done = a.command("audit", "verify")
+        done = a.command("audit", "verify", timeout_s=120.0)
         assert done.returncode == ExitCode.DONE, done.stderr
         assert a.stop() == 0
     wait_for(tmp_path, "sa_removed", direction="inbound")
@@ -135,7 +136,7 @@ def test_tunnel_and_attack_are_found_again(sites: Sites, tmp_path: Path) -> None
 
 def test_failed_authentication_is_written_down(sites: Sites, tmp_path: Path) -> None:
     with daemons(sites, tmp_path, phrase_b="thirteen moons") as a:
-        a.command("initiate", "--child", "net", "--timeout", "30", timeout_s=60.0)
+        a.command("initiate", "--child", "net", "--timeout", "30", timeout_s=120.0)
         failed = wait_for(tmp_path, "authentication_failed")
         assert failed["remote"].startswith(outer(2))
         assert failed["by_peer"] is True
@@ -149,9 +150,9 @@ def test_chain_outlives_a_crash_and_shows_what_was_cut(sites: Sites, tmp_path: P
         a.kill()
         a.start()
         until(lambda: len(records(tmp_path, "log_started")) == 2, 60.0, "the second start")
-        assert a.command("audit", "verify").returncode == ExitCode.DONE
+        assert a.command("audit", "verify", timeout_s=120.0).returncode == ExitCode.DONE
 
         log.write_text("".join(log.read_text().splitlines(keepends=True)[:-1]))
-        cut = a.command("audit", "verify")
+        cut = a.command("audit", "verify", timeout_s=120.0)
         assert cut.returncode == ExitCode.NOT_WHOLE
         assert "truncated" in cut.stderr
