@@ -1,9 +1,9 @@
 """A whole Linux kernel as a program: Debian's User-Mode Linux, with the IPsec that this kernel may lack.
 
-It runs on this machine's file system, read-only, and needs no right that its parent has not. Its one network
-card `vec0` is our end of a pair of sockets, which carries Ethernet frames: no device and no namespace of this
-machine is involved, and what a frame holds is for the program that has the other end. Commands go over a
-serial line to its init, `lab/programs/guest.sh`.
+It runs on this machine's file system, read-only, in a PID namespace of its own, which wants root. Its one
+network card `vec0` is our end of a pair of sockets, which carries Ethernet frames: no device of this machine
+is involved, and what a frame holds is for the program that has the other end. Commands go over a serial line
+to its init, `lab/programs/guest.sh`.
 
 ```
   our program ---- socket, one frame a message ---- vec0  kernel 6.1

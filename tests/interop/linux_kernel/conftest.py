@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Generator, Iterator
 from typing import Protocol
 
@@ -11,7 +12,7 @@ from rich.table import Table
 
 from lab.uml import UserModeLinux, require_uml, user_mode_linux
 from support.kernel_peer import KernelPeer
-from support.peers import need
+from support.peers import absent, need
 
 
 class Cell(Protocol):
@@ -30,6 +31,8 @@ SIGNS = {"passed": "[green]✓[/]", "failed": "[red]✗[/]", "error": "[red]✗[
 @pytest.fixture(scope="session", autouse=True)
 def peer_is_there() -> None:
     """Ask for User-Mode Linux, and not for what the other scenarios talk with."""
+    if os.geteuid() != 0:
+        absent("User-Mode Linux in a PID namespace wants root")
     need(require_uml)
 
 
