@@ -69,12 +69,11 @@ def transfer_over(gateways: Gateways, child: str) -> Iterator[None]:
         gateways.ours.terminate(child)
 
 
-@pytest.mark.parametrize("child", ["raw", "encapsulated"])
-def test_a_transfer_goes_on(gateways: Gateways, child: str) -> None:
+def test_a_transfer_goes_on(gateways: Gateways) -> None:
     """A transfer both ways, while the path's MTU shrinks from 1500 to 1200 octets."""
-    with transfer_over(gateways, child):
+    with transfer_over(gateways, "raw"):
         narrow(gateways.sites, NARROW)
-        wait_for_more(gateways.ours, child)
+        wait_for_more(gateways.ours, "raw")
 
 
 # covers R4301-8.2.1-2
