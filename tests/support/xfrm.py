@@ -138,7 +138,8 @@ def bundle(entries: Sequence[SadEntry]) -> list[str]:
 def bypass(entry: SadEntry) -> str:
     """Return a policy that lets UDP with ESP in it come in, which transport mode's policy may cover too."""
     src, dst = ends(entry)
-    ports = f"proto udp sport {src.port} dport {dst.port}"
+    # By its number: a bare system has no /etc/protocols.
+    ports = f"proto 17 sport {src.port} dport {dst.port}"
     return f"xfrm policy add src {src.address} dst {dst.address} {ports} dir in priority 1 action allow"
 
 
