@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from spec.trace import Report, trace
+from spec.trace import Report, Requirement, trace
 
 ROOT = Path(__file__).parents[1]
 
@@ -42,6 +42,7 @@ def _as_json(report: Report) -> dict[str, object]:
                 "text": requirement.text,
                 "tests": [f"{cover.place} {cover.test}" for cover in report.covers.get(requirement.id, [])],
                 "exception": report.exceptions.get(requirement.id),
+                "sum_of": [part.id for part in report.parts(requirement)],
             }
             for requirement in report.requirements
         ],
@@ -58,22 +59,27 @@ def _print_tables(report: Report, *, only_missing: bool) -> None:
             if requirement.rfc != rfc or (only_missing and requirement.id not in missing):
                 continue
             text = f"{requirement.level} {requirement.text}"
-            table.add_row(requirement.id, text, _account(report, requirement.id))
+            table.add_row(requirement.id, text, _account(report, requirement))
         console.print(table)
     for mistake in report.mistakes:
         console.print(mistake, style="red")
     shown = sum(requirement.id in report.covers for requirement in report.requirements)
+    sums = sum(bool(requirement.sum_of) for requirement in report.requirements)
     console.print(
-        f"{len(report.requirements)} requirements: {shown} shown by tests,"
+        f"{len(report.requirements)} requirements: {shown} shown by tests, {sums} sums of others,"
         f" {len(report.exceptions)} exceptions, {len(missing)} not accounted for"
     )
 
 
-def _account(report: Report, id_: str) -> str:
-    if id_ in report.covers:
-        return "\n".join(cover.test for cover in report.covers[id_])
-    if id_ in report.exceptions:
-        return f"exception: {report.exceptions[id_]}"
+def _account(report: Report, requirement: Requirement) -> str:
+    if requirement.sum_of:
+        missing = sum(requirement.sums(other) for other in report.missing)
+        text = f"sum of {len(report.parts(requirement))} requirements"
+        return f"{text}, [red]{missing} of them without account[/red]" if missing else text
+    if requirement.id in report.covers:
+        return "\n".join(cover.test for cover in report.covers[requirement.id])
+    if requirement.id in report.exceptions:
+        return f"exception: {report.exceptions[requirement.id]}"
     return "[red]nothing[/red]"
 
 

@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 IDENTIFIER = re.compile(r"R\d{4}-[0-9A-Za-z.]+-\d+")
 COVERS = re.compile(r"^\s*(?:#|//) covers ((?:R[0-9A-Za-z.-]+)(?:[, ]+R[0-9A-Za-z.-]+)*)")
@@ -23,11 +24,17 @@ class Requirement:
     id: str
     level: str
     text: str
+    sum_of: tuple[str, ...] = ()
+    """It says only that others are to be met, those whose names begin so; empty where it says more."""
 
     @property
     def rfc(self) -> str:
         """Number of the RFC."""
         return self.id[1:5]
+
+    def sums(self, other: Requirement) -> bool:
+        """Whether it says nothing but that this other one, and more, is to be met."""
+        return not other.sum_of and other.id.startswith(self.sum_of)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,20 +60,29 @@ class Report:
 
     @property
     def missing(self) -> list[Requirement]:
-        """Requirements that nothing accounts for."""
-        return [r for r in self.requirements if r.id not in self.covers and r.id not in self.exceptions]
+        """Requirements that nothing accounts for, and sums with one of them in it."""
+        accounted = self.covers.keys() | self.exceptions.keys()
+        alone = {r.id: r for r in self.requirements if not r.sum_of and r.id not in accounted}
+        return [r for r in self.requirements if r.id in alone or any(map(r.sums, alone.values()))]
+
+    def parts(self, requirement: Requirement) -> list[Requirement]:
+        """Return what a sum is the sum of."""
+        return [other for other in self.requirements if requirement.sums(other)]
 
 
 def read_requirements(path: Path) -> tuple[Requirement, ...]:
     """Read the numbered list.
 
     Raises:
-        ValueError: An entry has other keys than level and text.
+        ValueError: An entry has other keys than level, text and, where it is a sum, sum_of.
     """
     table = tomllib.loads(path.read_text())
-    return tuple(
-        Requirement(id_, **_keys(path, id_, entry, {"level", "text"})) for id_, entry in table.items()
-    )
+    return tuple(_requirement(path, id_, entry) for id_, entry in table.items())
+
+
+def _requirement(path: Path, id_: str, entry: dict[str, Any]) -> Requirement:
+    own = {key: value for key, value in entry.items() if key != "sum_of"}
+    return Requirement(id_, **_keys(path, id_, own, {"level", "text"}), sum_of=tuple(entry.get("sum_of", ())))
 
 
 def read_exceptions(path: Path) -> dict[str, str]:
@@ -131,7 +147,16 @@ def trace(root: Path) -> Report:
         for id_ in exceptions
         if id_ in covers
     ]
+    mistakes += list(_mistaken_sums(requirements, {**exceptions, **covers}))
     return Report(requirements, _of_documented(covers, documented), exceptions, tuple(mistakes))
+
+
+def _mistaken_sums(requirements: tuple[Requirement, ...], named: dict[str, object]) -> Iterator[str]:
+    for requirement in requirements:
+        if requirement.sum_of and requirement.id in named:
+            yield f"{requirement.id} is a sum: tests and exceptions name its parts"
+        if requirement.sum_of and not any(map(requirement.sums, requirements)):
+            yield f"spec/requirements.toml: {requirement.id} is the sum of nothing"
 
 
 def _of_documented(covers: dict[str, list[Cover]], documented: set[str]) -> dict[str, list[Cover]]:

@@ -19,9 +19,19 @@ text = "Cycle"
 """
 
 
-def report(root: Path, *, python: str = "", rust: str = "", exceptions: str = "") -> Report:
+SUM = """
+["R4303-5-1"]
+level = "MUST"
+text = "All of it"
+sum_of = ["R4303-"]
+"""
+
+
+def report(
+    root: Path, *, python: str = "", rust: str = "", exceptions: str = "", requirements: str = REQUIREMENTS
+) -> Report:
     files = {
-        "spec/requirements.toml": REQUIREMENTS,
+        "spec/requirements.toml": requirements,
         "spec/exceptions.toml": exceptions,
         "tests/unit/test_it.py": python,
         "rust/engine/tests/it.rs": rust,
@@ -73,6 +83,29 @@ def test_an_exception_that_is_none_is_a_mistake(tmp_path: Path, id_: str, mistak
         exceptions=f'["{id_}"]\nreason = "none"\n',
     )
     assert mistake in found.mistakes[0]
+
+
+def test_a_sum_is_shown_when_its_parts_are(tmp_path: Path) -> None:
+    half = "# covers R4303-2.6-1\ndef test_a() -> None: ...\n"
+    found = report(tmp_path, python=half, requirements=REQUIREMENTS + SUM)
+    assert missing(found) == ["R4303-3.3.3-1", "R4303-5-1"]
+    whole = half + "# covers R4303-3.3.3-1\ndef test_b() -> None: ...\n"
+    found = report(tmp_path, python=whole, requirements=REQUIREMENTS + SUM)
+    assert (missing(found), found.mistakes) == ([], ())
+
+
+@pytest.mark.parametrize(
+    ("python", "requirements", "mistake"),
+    [
+        ("# covers R4303-5-1\ndef test_a() -> None: ...\n", REQUIREMENTS + SUM, "R4303-5-1 is a sum"),
+        ("", SUM, "R4303-5-1 is the sum of nothing"),
+    ],
+)
+def test_a_sum_that_is_none_is_a_mistake(
+    tmp_path: Path, python: str, requirements: str, mistake: str
+) -> None:
+    (found,) = report(tmp_path, python=python, requirements=requirements).mistakes
+    assert mistake in found
 
 
 def test_an_entry_with_other_keys_is_named(tmp_path: Path) -> None:
