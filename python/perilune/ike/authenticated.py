@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from perilune.databases.pad import PadEntry
 from perilune.ike.nat import Nat
+from perilune.ike.registry import Identities
 from perilune.model.address import Path
 from perilune.model.identity import Identity
 from perilune.model.time import Instant
@@ -30,3 +31,8 @@ class Authenticated:
 
     began_at: Instant
     """When IKE_SA_INIT began."""
+
+    @property
+    def identities(self) -> Identities:
+        """Who we are and who the peer is."""
+        return self.local_id, self.remote_id

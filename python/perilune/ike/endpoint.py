@@ -308,23 +308,25 @@ class IkeEndpoint:
     def _ike_sas(self) -> list[IkeSa]:
         return [conversation for conversation in self._context.registry if isinstance(conversation, IkeSa)]
 
+    def _of_connection(self, name: str) -> list[IkeSa]:
+        return [found for found in self._context.registry.of_connection(name) if isinstance(found, IkeSa)]
+
     def _established(self, connection: str, path: Path | None) -> IkeSa | None:
         """Return the IKE SA of a connection that new children go to."""
-        for sa in self._ike_sas():
+        for sa in self._of_connection(connection):
             same_peer = path is None or sa.path.remote.address == path.remote.address
-            if sa.is_current and sa.peer.entry.name == connection and same_peer:
+            if sa.is_current and same_peer:
                 return sa
         return None
 
     def _pending(self, connection: str, path: Path) -> Initiation | None:
-        for initiation in self._reception.initiations():
-            if initiation.entry.name == connection and initiation.path.remote == path.remote:
+        for initiation in self._reception.initiations(connection):
+            if initiation.path.remote == path.remote:
                 return initiation
         return None
 
     def _has_current_child(self, connection: str, child: str) -> bool:
-        sas = [sa for sa in self._ike_sas() if sa.peer.entry.name == connection]
-        return any(sa.children.current(child) for sa in sas)
+        return any(sa.children.current(child) for sa in self._of_connection(connection))
 
     def _children(self, which: IdOrName) -> list[tuple[IkeSa, ChildSa]]:
         return [

@@ -210,7 +210,7 @@ class IkeSa:
         name = IkeName(self.peer.entry.name, id_, keyed.spi_i, keyed.spi_r)
         channel = Channel(self.context, name, keyed, self.path, MessageWindow())
         new = IkeSa(self.context, channel, self.peer, id_, now)
-        self.context.registry.put(new)
+        self.context.registry.put(new, new.peer.identities)
         return new
 
     def hand_over(self, new: IkeSa, now: Instant) -> None:

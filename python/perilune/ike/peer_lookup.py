@@ -2,46 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from perilune.crypto.auth import require_equal_auth
-from perilune.databases.pad import ANY_SECTION, AddressRange, Host, PadEntry, SharedSecret
+from perilune.databases.pad import ANY_SECTION, PadEntry, SharedSecret
+from perilune.ike.pad_index import Candidates, IdentityIndex, PathIndex
 from perilune.ike.refusal import NotAuthentic
-from perilune.model.address import IpAddress, Path
+from perilune.model.address import Path
 from perilune.model.errors import PeerError
 from perilune.model.identity import Identity
 from perilune.model.identity_pattern import same_identity
 
-_UNRESOLVED_WIDTH: Final = 129
-"""A host name may stand for any address, so it fits worse than any range."""
+_SHOWN: Final = 8
+"""How many connections a message names."""
 
 
-@dataclass(frozen=True, slots=True)
 class Pad:
     """The entries and secrets that are in force, in the order of the configuration."""
 
-    entries: tuple[PadEntry, ...] = ()
-    secrets: tuple[SharedSecret, ...] = ()
+    def __init__(self, entries: Sequence[PadEntry] = (), secrets: Sequence[SharedSecret] = ()) -> None:
+        self.entries: Final = tuple(entries)
+        self._by_name: Final = {entry.name: entry for entry in entries}
+        self._by_path: Final = PathIndex(entries)
+        self._secrets: Final = tuple(secrets)
+        self._by_owner: Final = IdentityIndex((secret, secret.owners) for secret in secrets)
 
     def entry(self, name: str) -> PadEntry | None:
         """Return the entry with a name."""
-        return next((entry for entry in self.entries if entry.name == name), None)
+        return self._by_name.get(name)
 
-    def entries_for(self, path: Path) -> list[PadEntry]:
+    def candidates(self, path: Path) -> Candidates:
         """Return the entries whose addresses fit a path, those that name it most exactly first."""
-        ranked = [(_width(entry, path), entry) for entry in self.entries]
-        fitting = [(width, entry) for width, entry in ranked if width is not None]
-        return [entry for _, entry in sorted(fitting, key=lambda pair: (pair[1].order, pair[0]))]
+        return self._by_path.candidates(path)
 
     def entry_of(
-        self, entries: Sequence[PadEntry], remote: Identity, asked: Identity | None, path: Path
+        self, candidates: Candidates, remote: Identity, asked: Identity | None, path: Path
     ) -> PadEntry:
         """Return the entry of a peer that says who it is.
 
         Args:
-            entries: Those that fit its address, best first.
+            candidates: The entries that fit its address.
             remote: Who the peer says it is.
             asked: Whom the peer wants to talk to, if it says so.
             path: The way of its message; our end is our identity where an entry has none.
@@ -49,15 +50,16 @@ class Pad:
         Raises:
             NotAuthentic: There is none.
         """
-        known = [entry for entry in entries if entry.accepts(remote)]
+        known = candidates.accepting(remote)
         if not known:
-            names = ", ".join(f"{entry.name} wants '{entry.remote_id}'" for entry in entries)
-            raise NotAuthentic(f"no connection for '{remote}': {names}", f"{_only(entries)}.remote.id")
+            near = list(candidates)
+            names = _few(f"{entry.name} wants '{entry.remote_id}'" for entry in near)
+            raise NotAuthentic(f"no connection for '{remote}': {names}", f"{_only(near)}.remote.id")
         wanted = [
             entry for entry in known if asked is None or same_identity(asked, local_identity(entry, path))
         ]
         if not wanted:
-            names = ", ".join(f"{entry.name} is '{local_identity(entry, path)}'" for entry in known)
+            names = _few(f"{entry.name} is '{local_identity(entry, path)}'" for entry in known)
             raise NotAuthentic(f"the peer asks for '{asked}': {names}", f"{_only(known)}.local.id")
         return min(wanted, key=lambda entry: (entry.order, _generality(entry)))
 
@@ -81,7 +83,7 @@ class Pad:
             NotAuthentic: There is none.
         """
         if entry.remote_id is not None and entry.definite_remote_id is None:
-            for secret in self.secrets:
+            for secret in self._secrets:
                 if entry.remote_id in secret.owners:
                     return secret
         remote = entry.definite_remote_id or Identity.of_address(path.remote.address)
@@ -89,7 +91,8 @@ class Pad:
 
     def find_secret(self, local: Identity, remote: Identity) -> SharedSecret | None:
         """Return the same, or None where none fits."""
-        best = max(self.secrets, key=lambda secret: secret.fits(local, remote), default=None)
+        near = self._by_owner.near(local, remote)
+        best = max(near, key=lambda secret: secret.fits(local, remote), default=None)
         return best if best and best.fits(local, remote) else None
 
 
@@ -131,18 +134,8 @@ def local_identity(entry: PadEntry, path: Path) -> Identity:
     return entry.local_id or Identity.of_address(path.local.address)
 
 
-def _width(entry: PadEntry, path: Path) -> tuple[int, int] | None:
-    """Return how exactly an entry names the two ends of a path, or None where it does not."""
-    remote = _host_width(entry.remote_addrs, path.remote.address)
-    local = _host_width(entry.local_addrs, path.local.address)
-    return None if remote is None or local is None else (remote, local)
-
-
-def _host_width(hosts: Sequence[Host], address: IpAddress) -> int | None:
-    return min((width for host in hosts if (width := _width_of_one(host, address)) is not None), default=None)
-
-
-def _width_of_one(host: Host, address: IpAddress) -> int | None:
-    if not isinstance(host, AddressRange):
-        return _UNRESOLVED_WIDTH
-    return (int(host.last) - int(host.first)).bit_length() if host.contains(address) else None
+def _few(texts: Iterable[str]) -> str:
+    """Return some of what may be very many."""
+    all_texts = list(texts)
+    shown, more = all_texts[:_SHOWN], len(all_texts) - _SHOWN
+    return ", ".join([*shown, f"and {more} more"] if more > 0 else shown)

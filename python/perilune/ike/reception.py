@@ -70,9 +70,9 @@ class Reception:
                 case Initiation() | Authentication() | HalfOpen() | Farewell() | Afterglow():
                     conversation.handle_timeout(now)
 
-    def initiations(self) -> Iterator[Initiation]:
-        """Yield what we began and is not established."""
-        for conversation in self._context.registry:
+    def initiations(self, connection: str) -> Iterator[Initiation]:
+        """Yield what we began for a connection and is not established."""
+        for conversation in self._context.registry.of_connection(connection):
             if isinstance(conversation, Initiation):
                 yield conversation
             elif isinstance(conversation, Authentication):

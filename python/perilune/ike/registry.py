@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterator
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 from perilune.ike.names import IkeName
 from perilune.ike.status import IkeSaStatus
+from perilune.model.identity import Identity
 from perilune.model.spi import IkeSpi
 from perilune.model.time import Instant
+
+K = TypeVar("K")
 
 
 class Conversation(Protocol):
@@ -34,6 +37,10 @@ class Conversation(Protocol):
         ...
 
 
+Identities = tuple[Identity, Identity]
+"""Who we are and who the peer is, once both are proved."""
+
+
 class Registry:
     """A table of conversations with a queue of their timeouts.
 
@@ -43,6 +50,8 @@ class Registry:
 
     def __init__(self) -> None:
         self._conversations: dict[IkeSpi, Conversation] = {}
+        self._by_connection: _Index[str] = _Index()
+        self._by_identities: _Index[Identities] = _Index()
         self._touched: dict[IkeSpi, None] = {}
         self._queue: list[tuple[int, IkeSpi]] = []
         self._queued: dict[IkeSpi, int] = {}
@@ -60,15 +69,34 @@ class Registry:
         """Return the conversation that has an SPI of ours."""
         return self._conversations.get(spi)
 
-    def put(self, conversation: Conversation) -> None:
-        """Add a conversation, or replace the one with the same SPI by what became of it."""
-        self._conversations[conversation.local_spi] = conversation
+    def of_connection(self, name: str) -> list[Conversation]:
+        """Return the conversations of a connection, the oldest first."""
+        return [self._conversations[spi] for spi in self._by_connection.spis(name)]
+
+    def between(self, identities: Identities) -> list[Conversation]:
+        """Return the conversations of two ends that proved who they are, the oldest first."""
+        return [self._conversations[spi] for spi in self._by_identities.spis(identities)]
+
+    def put(self, conversation: Conversation, identities: Identities | None = None) -> None:
+        """Add a conversation, or replace the one with the same SPI by what became of it.
+
+        Args:
+            conversation: What to add.
+            identities: Of its ends, where they are proved.
+        """
+        spi = conversation.local_spi
+        self._conversations[spi] = conversation
+        self._by_connection.put(spi, conversation.name.connection)
+        self._by_identities.put(spi, identities)
         self.touch(conversation)
 
     def remove(self, conversation: Conversation) -> None:
         """Forget a conversation; one that was replaced meanwhile stays."""
-        if self._conversations.get(conversation.local_spi) is conversation:
-            del self._conversations[conversation.local_spi]
+        spi = conversation.local_spi
+        if self._conversations.get(spi) is conversation:
+            del self._conversations[spi]
+            self._by_connection.put(spi, None)
+            self._by_identities.put(spi, None)
 
     def touch(self, conversation: Conversation) -> None:
         """Note that the next timeout may have changed."""
@@ -111,3 +139,25 @@ class Registry:
     def _timeout_of(self, spi: IkeSpi) -> Instant | None:
         conversation = self._conversations.get(spi)
         return conversation.next_timeout() if conversation else None
+
+
+class _Index(Generic[K]):
+    """The SPIs that have a key in common, in the order in which they came."""
+
+    def __init__(self) -> None:
+        self._spis: dict[K, dict[IkeSpi, None]] = {}
+        self._keys: dict[IkeSpi, K] = {}
+
+    def spis(self, key: K) -> list[IkeSpi]:
+        return list(self._spis.get(key, ()))
+
+    def put(self, spi: IkeSpi, key: K | None) -> None:
+        """Give an SPI a key in place of the one it had; None takes it out."""
+        old = self._keys.pop(spi, None)
+        if old is not None:
+            del self._spis[old][spi]
+            if not self._spis[old]:
+                del self._spis[old]
+        if key is not None:
+            self._keys[spi] = key
+            self._spis.setdefault(key, {})[spi] = None

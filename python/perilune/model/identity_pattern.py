@@ -93,14 +93,24 @@ def same_identity(one: Identity, other: Identity) -> bool:
     """Whether two identities name the same; case counts neither in DNS names nor in distinguished ones."""
     if one == other or one.type != other.type:
         return one == other
-    if one.type == IdType.ID_FQDN:
-        return _lower(one.data) == _lower(other.data)
-    if one.type == IdType.ID_DER_ASN1_DN:
-        try:
-            return DistinguishedName.decode(one.data).fits(DistinguishedName.decode(other.data))
-        except DecodeError:
-            return False
-    return False
+    if one.type != IdType.ID_DER_ASN1_DN:
+        return spelling(one) == spelling(other)
+    try:
+        return DistinguishedName.decode(one.data).fits(DistinguishedName.decode(other.data))
+    except DecodeError:
+        return False
+
+
+def spelling(identity: Identity) -> tuple[int, bytes] | None:
+    """Return what is equal for two identities if and only if they name the same.
+
+    None for a distinguished name: whether two are the same takes a look at both.
+    """
+    if identity.type == IdType.ID_DER_ASN1_DN:
+        return None
+    if identity.type == IdType.ID_FQDN:
+        return identity.type, identity.data.lower()
+    return identity.type, identity.data
 
 
 def matches(wanted: Identity | IdentityPattern, identity: Identity) -> bool:

@@ -217,17 +217,17 @@ def path() -> Path:
 
 
 def test_entries_that_name_the_address_most_exactly_come_first() -> None:
-    assert [entry.name for entry in pad().entries_for(path())] == ["one", "any"]
+    assert [entry.name for entry in pad().candidates(path())] == ["one", "any"]
 
 
 def test_entry_that_names_the_identity_comes_before_one_that_takes_any() -> None:
-    entries = pad().entries_for(path())[::-1]
+    candidates = pad().candidates(path())
     right, stranger = Identity.parse("right.example"), Identity.parse("stranger.example")
-    assert pad().entry_of(entries, right, None, path()).name == "one"
-    assert pad().entry_of(entries, stranger, None, path()).name == "any"
-    assert pad().entry_of(entries, right, Identity.parse("left.example"), path()).name == "one"
+    assert pad().entry_of(candidates, right, None, path()).name == "one"
+    assert pad().entry_of(candidates, stranger, None, path()).name == "any"
+    assert pad().entry_of(candidates, right, Identity.parse("left.example"), path()).name == "one"
     with pytest.raises(PeerError, match="asks for"):
-        pad().entry_of(entries, right, stranger, path())
+        pad().entry_of(candidates, right, stranger, path())
 
 
 def test_secret_of_both_identities_fits_better_than_that_of_one_or_of_all() -> None:

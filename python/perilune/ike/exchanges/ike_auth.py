@@ -113,13 +113,15 @@ class Authentication:
 
     def _knows_peer(self) -> bool:
         """Whether there is another IKE SA between the same identities, of any connection (section 2.4)."""
-        entry = self.initiation.entry
-        remote = self._channel.path.remote.address
+        remote_id = self.initiation.entry.definite_remote_id
+        registry, remote = self._context.registry, self._channel.path.remote.address
+        if remote_id is not None:
+            return bool(registry.between((self._local_id, remote_id)))
         return any(
             isinstance(other, IkeSa)
             and other.peer.local_id == self._local_id
-            and (other.peer.remote_id == entry.remote_id or other.path.remote.address == remote)
-            for other in self._context.registry
+            and other.path.remote.address == remote
+            for other in registry
         )
 
     def _make_offer(self) -> ChildOffer:
@@ -210,7 +212,7 @@ class Authentication:
             began_at=self.initiation.began_at,
         )
         sa = IkeSa(self._context, self._channel, peer, self.initiation.id, now)
-        self._context.registry.put(sa)
+        self._context.registry.put(sa, peer.identities)
         suite, path = self._done.keyed.suite, sa.path
         self._context.outbox.tell(IkeSaUp(sa.name, peer.local_id, remote_id, suite, path, peer.nat))
         self._set_up_child(sa, payloads, now)

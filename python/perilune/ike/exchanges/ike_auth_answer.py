@@ -22,6 +22,7 @@ from perilune.ike.ike_sa import IkeSa
 from perilune.ike.message_window import MessageWindow
 from perilune.ike.names import IkeName
 from perilune.ike.negotiation import choose
+from perilune.ike.pad_index import Candidates
 from perilune.ike.peer_lookup import key_of, local_identity, require_proof
 from perilune.ike.received import find, find_identity, find_notify, require_identity
 from perilune.ike.refusal import NotAuthentic, Refusal, not_authentic, refused_by_us
@@ -42,7 +43,7 @@ class HalfOpen:
         context: The endpoint's.
         table: The half-open IKE SAs, this one among them from now on.
         done: What IKE_SA_INIT led to.
-        entries: The connections that the peer's address fits, best first.
+        candidates: The connections that the peer's address fits.
         now: The time.
     """
 
@@ -51,13 +52,13 @@ class HalfOpen:
         context: Context,
         table: HalfOpenTable,
         done: InitDone,
-        entries: Sequence[PadEntry],
+        candidates: Candidates,
         now: Instant,
     ) -> None:
         self._context: Final = context
         self._table: Final = table
         self._done: Final = done
-        self._entries: Final = tuple(entries)
+        self._candidates: Final = candidates
         self._began_at: Final = now
         self._id: Final = context.registry.new_id()
         keyed = done.keyed
@@ -127,7 +128,7 @@ class HalfOpen:
         asked = find_identity(payloads, PayloadType.ID_R)
         auth = find(payloads, AuthPayload)
         entry = self._context.pad.entry_of(
-            self._entries, id_i.identity, asked.identity if asked else None, path
+            self._candidates, id_i.identity, asked.identity if asked else None, path
         )
         if auth is None or auth.method != AuthMethod.SHARED_KEY_MIC:
             method = f"method {auth.method}" if auth else "EAP"
@@ -171,7 +172,7 @@ class HalfOpen:
         )
         self._table.remove(self)
         sa = IkeSa(self._context, self._channel, peer, self._id, now)
-        self._context.registry.put(sa)
+        self._context.registry.put(sa, peer.identities)
         suite = self._done.keyed.suite
         self._context.outbox.tell(IkeSaUp(sa.name, peer.local_id, peer.remote_id, suite, sa.path, peer.nat))
         return sa
@@ -193,12 +194,8 @@ class HalfOpen:
             other.end(DownReason.REPLACED, now)
 
     def _with_same_identities(self, sa: IkeSa) -> list[IkeSa]:
-        identities = (sa.peer.local_id, sa.peer.remote_id)
-        return [
-            other
-            for other in self._context.registry
-            if isinstance(other, IkeSa) and (other.peer.local_id, other.peer.remote_id) == identities
-        ]
+        found = self._context.registry.between(sa.peer.identities)
+        return [other for other in found if isinstance(other, IkeSa)]
 
     def _set_up_child(self, sa: IkeSa, payloads: Sequence[Payload], now: Instant) -> tuple[Payload, ...]:
         """Return the payloads that answer the request for a child."""

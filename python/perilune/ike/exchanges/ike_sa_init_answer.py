@@ -16,6 +16,7 @@ from perilune.ike.keyed import KeyedSa
 from perilune.ike.names import IkeName
 from perilune.ike.nat import Nat, find_nat, nat_notifies
 from perilune.ike.negotiation import Choice, choose
+from perilune.ike.pad_index import Candidates
 from perilune.ike.received import find_notify, require
 from perilune.ike.refusal import Refusal, refused_by_us
 from perilune.model.address import Path
@@ -74,8 +75,8 @@ def _may_begin(context: Context, table: HalfOpenTable, message: Message, path: P
 
 def _begin(context: Context, table: HalfOpenTable, message: Message, path: Path, now: Instant) -> None:
     try:
-        entries = context.pad.entries_for(path)
-        entry, choice = _choose(entries, message.payloads, path)
+        candidates = context.pad.candidates(path)
+        entry, choice = _choose(candidates, message.payloads, path)
         require_method(choice.key_exchange, message.payloads)
         fresh = Fresh.generate(choice.key_exchange, context.rng)
         spi_r = context.spis.new_ike_spi()
@@ -97,18 +98,18 @@ def _begin(context: Context, table: HalfOpenTable, message: Message, path: Path,
         context, message.header, spi_r, _payloads(entry, choice, fresh, message, (spi_r, path)), path
     )
     done = _done(entry, keyed, message, response, path)
-    half_open = HalfOpen(context, table, done, entries, now)
+    half_open = HalfOpen(context, table, done, candidates, now)
     context.registry.put(half_open)
     if context.settings.export_keys:
         context.outbox.tell(IkeKeysDerived(half_open.name, keyed.suite, keyed.keys))
 
 
-def _choose(entries: Sequence[PadEntry], payloads: Sequence[Payload], path: Path) -> tuple[PadEntry, Choice]:
+def _choose(candidates: Candidates, payloads: Sequence[Payload], path: Path) -> tuple[PadEntry, Choice]:
     """Choose algorithms, and the first entry that allows them."""
     offered = require(payloads, SaPayload).proposals
     method = require(payloads, KePayload).method
     refusal: Refusal | None = None
-    for entry in entries:
+    for entry in candidates.offers():
         try:
             hint = f"connections.{entry.name}.proposals"
             return entry, choose(entry.proposals, offered, preferred=method, hint=hint)

@@ -14,7 +14,7 @@ from perilune.model.time import Instant
 
 def close_redundant(sa: IkeSa, now: Instant) -> None:
     """Close a new IKE SA, or another one with the same peer, if it is superfluous and we made it."""
-    for other in sa.context.registry:
+    for other in sa.context.registry.between(sa.peer.identities):
         if isinstance(other, IkeSa) and other is not sa and _is_twin(sa, other):
             lesser = min(sa, other, key=lambda one: one.keyed.lowest_nonce)
             kept = other if lesser is sa else sa
@@ -25,14 +25,9 @@ def close_redundant(sa: IkeSa, now: Instant) -> None:
 
 def _is_twin(new: IkeSa, other: IkeSa) -> bool:
     """Whether each side made one of two IKE SAs, and neither knew of the other's when it began."""
-    one, two = new.peer, other.peer
-    same_peers = (one.entry.name, one.local_id, one.remote_id) == (
-        two.entry.name,
-        two.local_id,
-        two.remote_id,
-    )
+    same_connection = new.peer.entry.name == other.peer.entry.name
     crossed = new.keyed.original_initiator != other.keyed.original_initiator
-    return same_peers and crossed and other.is_current and other.established_at >= one.began_at
+    return same_connection and crossed and other.is_current and other.established_at >= new.peer.began_at
 
 
 def _serves_all_of(kept: IkeSa, lesser: IkeSa) -> bool:
