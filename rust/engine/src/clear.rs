@@ -49,7 +49,10 @@ impl Engine {
                 count(entry, packet);
                 return true;
             }
-            Some((_, Action::Discard)) => DropReason::PolicyDiscard,
+            Some((entry, Action::Discard)) => {
+                count(entry, packet);
+                DropReason::PolicyDiscard
+            }
             Some((_, Action::Protect)) => DropReason::ClearText,
             None => DropReason::NoPolicy,
         };

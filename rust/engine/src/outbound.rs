@@ -170,9 +170,7 @@ impl Engine {
             verdict.sa.and_then(|place| policy.sas.get(place)),
         ) {
             (Action::Bypass, _) => Some(bypass(policy, outgoing, out)),
-            (Action::Discard, _) => {
-                Some(self.drop_rest(outgoing, outgoing.from, DropReason::PolicyDiscard, None))
-            }
+            (Action::Discard, _) => Some(self.discard(policy, outgoing)),
             (Action::Protect, Some(entry)) => {
                 let is_usable = self.is_usable(&entry.sa, outgoing.now);
                 is_usable.then(|| {
@@ -193,6 +191,18 @@ impl Engine {
             self.end_lifetime(&sa.common, Limit::Time);
         }
         !sa.common.is_ended()
+    }
+
+    /// Drop a frame because its entry says so, which is something that the entry has done.
+    #[cold]
+    fn discard(&self, policy: &SpdEntry, outgoing: &Outgoing<'_>) -> Flow {
+        let (packet, from) = (&outgoing.packet, outgoing.from);
+        let octets: usize = (from..packet.count())
+            .map(|index| packet.octets(index))
+            .sum();
+        let packets = packet.count().saturating_sub(from);
+        policy.counters.add(long(packets), long(octets));
+        self.drop_rest(outgoing, from, DropReason::PolicyDiscard, None)
     }
 
     /// Keep or drop a packet that has no SA, and ask for one.

@@ -79,6 +79,29 @@ fn discard_and_no_entry_are_told_apart() {
         Some(Action::Discard)
     );
     assert_eq!(outbound_action(&engine, &udp(1, 3, 53, &[])), None);
-    let is_empty = engine.stats().policies[0].packets == 0;
-    assert!(is_empty, "only what passes is counted here");
+    let stats = engine.stats();
+    let counted = (stats.policies[0].packets, stats.policies[0].octets);
+    assert_eq!(
+        counted,
+        (1, 28),
+        "what leaves is counted when it is dropped"
+    );
+}
+
+#[test]
+fn an_entry_counts_what_it_discards() {
+    let engine = engine_with(Action::Discard);
+    let mut out = SealedBatch::with_capacity(0);
+    let mut worker = engine.outbound_worker();
+    let large = tcp_superpacket(false, 1000, &[0; 3500]);
+    let progress = engine.seal(&mut worker, &large, NOW, &mut out);
+    assert!(progress == Progress::Done && out.is_empty());
+    assert!(!inbound_passes(&engine, &udp(2, 1, 53, &[0; 2])));
+    let stats = engine.stats();
+    // Four packets with headers of 40 octets, and one of 30.
+    assert_eq!(
+        (stats.policies[0].packets, stats.policies[0].octets),
+        (5, 3500 + 160 + 30)
+    );
+    assert_eq!(drops(&engine, DropReason::PolicyDiscard), 5);
 }

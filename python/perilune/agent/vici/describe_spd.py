@@ -15,7 +15,7 @@ _MOST_SAS = 1000
 
 
 def describe_spd_entry(entry: SpdEntry, counters: PolicyStats | None, sas: Iterable[SaStats]) -> Tree:
-    """Return an entry with what it has let pass or protected, and its SAs."""
+    """Return an entry with what it has let pass, protected or discarded, and its SAs."""
     sas = sorted(sas, key=lambda sa: (sa.added, sa.spi))
     tree: Tree = {
         "name": entry.name,
