@@ -7,6 +7,7 @@
 
  with a NAT:   gateway a ~~~~~~~~~~~~ router ~~~~~~~~~~~~~ gateway b
                10.99.0.2    10.99.0.1 (lan)   192.0.2.254 (wan)   192.0.2.2
+          2001:db8:99::2    2001:db8:99::1    2001:db8::fe        2001:db8::2
 ```
 
 N counts the networks of each site from 0; for each, the gateways also have outer addresses of their own, ten
@@ -30,6 +31,11 @@ OUTER6_B = "2001:db8::2"
 BEHIND_NAT_A = "10.99.0.2"
 NAT_INSIDE = "10.99.0.1"
 NAT_OUTSIDE = "192.0.2.254"
+BEHIND_ROUTER6_A = "2001:db8:99::2"
+ROUTER6_INSIDE = "2001:db8:99::1"
+ROUTER6_OUTSIDE = "2001:db8::fe"
+LEAST_MTU_IPV6 = 1280
+"""What every link takes (RFC 8200, section 5)."""
 
 
 def outer(site: int, network: int = 0) -> str:
@@ -133,21 +139,23 @@ def two_sites(networks: int = 1, *, leaky: bool = False) -> Iterator[Sites]:
 
 
 @contextmanager
-def two_sites_with_router() -> Iterator[Sites]:
+def two_sites_with_router(networks: int = 1) -> Iterator[Sites]:
     """The same with a router in front of gateway a."""
     names = ("host-a", "gateway-a", "router", "gateway-b", "host-b")
     with namespaces(*names) as (host_a, gateway_a, router, gateway_b, host_b):
         cable(gateway_a, "wire", router, "lan")
         cable(router, "wan", gateway_b, "wire")
-        gateway_a.address("wire", f"{BEHIND_NAT_A}/24")
-        router.address("lan", f"{NAT_INSIDE}/24")
-        router.address("wan", f"{NAT_OUTSIDE}/24")
-        gateway_b.address("wire", f"{outer(2)}/24")
+        gateway_a.address("wire", f"{BEHIND_NAT_A}/24", f"{BEHIND_ROUTER6_A}/64")
+        router.address("lan", f"{NAT_INSIDE}/24", f"{ROUTER6_INSIDE}/64")
+        router.address("wan", f"{NAT_OUTSIDE}/24", f"{ROUTER6_OUTSIDE}/64")
+        gateway_b.address("wire", f"{outer(2)}/24", f"{OUTER6_B}/64")
         gateway_a.route("default", NAT_INSIDE)
         gateway_b.route("default", NAT_OUTSIDE)
+        gateway_a.route("2001:db8::/64", ROUTER6_INSIDE)
+        gateway_b.route("2001:db8:99::/64", ROUTER6_OUTSIDE)
         router.forward()
-        _site(host_a, gateway_a, 1, 1)
-        _site(host_b, gateway_b, 2, 1)
+        _site(host_a, gateway_a, 1, networks)
+        _site(host_b, gateway_b, 2, networks)
         yield Sites(host_a, gateway_a, gateway_b, host_b, router)
 
 
@@ -171,7 +179,13 @@ def router_of(sites: Sites) -> Namespace:
 
 
 def narrow(sites: Sites, mtu: int) -> None:
-    """Let the router forward no packet larger than `mtu` octets, either way, but say so to the sender."""
+    """Let the router forward no packet larger than `mtu` octets, either way, but say so to the sender.
+
+    IPv6 has at least the 1280 octets that all its links have.
+    """
     router = router_of(sites)
     for prefix, device in (("10.99.0.0/24", "lan"), ("192.0.2.0/24", "wan")):
         router.ip("route", "change", prefix, "dev", device, "mtu", str(mtu))
+    for prefix, device in (("2001:db8:99::/64", "lan"), ("2001:db8::/64", "wan")):
+        least = str(max(mtu, LEAST_MTU_IPV6))
+        router.ip("-6", "route", "change", prefix, "dev", device, "proto", "kernel", "metric", "256", "mtu", least)
