@@ -187,5 +187,7 @@ def narrow(sites: Sites, mtu: int) -> None:
     for prefix, device in (("10.99.0.0/24", "lan"), ("192.0.2.0/24", "wan")):
         router.ip("route", "change", prefix, "dev", device, "mtu", str(mtu))
     for prefix, device in (("2001:db8:99::/64", "lan"), ("2001:db8::/64", "wan")):
-        least = str(max(mtu, LEAST_MTU_IPV6))
-        router.ip("-6", "route", "change", prefix, "dev", device, "proto", "kernel", "metric", "256", "mtu", least)
+        as_it_is = ("proto", "kernel", "metric", "256")
+        router.ip(
+            "-6", "route", "change", prefix, "dev", device, *as_it_is, "mtu", str(max(mtu, LEAST_MTU_IPV6))
+        )
