@@ -29,6 +29,7 @@ from perilune.ike.peer_lookup import Pad
 from perilune.ike.policies import PolicyWish
 from perilune.ike.population import child_for
 from perilune.ike.reception import Reception
+from perilune.ike.registry import Conversation
 from perilune.ike.settings import EndpointSettings
 from perilune.ike.status import EndpointStatus
 from perilune.ike.templates import configured_policies, started_children
@@ -196,20 +197,15 @@ class IkeEndpoint:
 
     def terminate_ike(self, which: IdOrName, now: Instant) -> int:
         """Close IKE SAs with all their children, those being set up included; return how many."""
-        found = [c for c in self._context.registry if which in {c.name.id, c.name.connection}]
-        count = 0
-        for conversation in found:
-            if isinstance(conversation, IkeSa):
-                conversation.enqueue_end(DeleteIke(DownReason.LOCAL), now)
-                count += 1
-            elif conversation.status() is not None:
-                self._reception.abandon(conversation, now)
-                count += 1
-        for entry in self._context.pad.entries:
-            if which == entry.name:
-                for child in entry.children:
-                    self._context.wishes.fulfilled((entry.name, child.name))
-        return count
+        registry = self._context.registry
+        if isinstance(which, str):
+            found = registry.of_connection(which)
+            entry = self._context.pad.entry(which)
+            for child in entry.children if entry else ():
+                self._context.wishes.fulfilled((which, child.name))
+        else:
+            found = [conversation for conversation in registry if conversation.name.id == which]
+        return sum([self._end(conversation, now) for conversation in found])
 
     def terminate_child(self, which: IdOrName, now: Instant) -> int:
         """Close Child SAs; return how many."""
@@ -237,7 +233,7 @@ class IkeEndpoint:
         self._closing = True
         self._context.wishes.clear()
         for conversation in self._context.registry:
-            self.terminate_ike(conversation.name.id, now)
+            self._end(conversation, now)
 
     @property
     def is_quiet(self) -> bool:
@@ -273,6 +269,16 @@ class IkeEndpoint:
             ike_sas=tuple(sorted(statuses, key=lambda status: status.name.id)),
             half_open=len(self._reception.half_open),
         )
+
+    def _end(self, conversation: Conversation, now: Instant) -> bool:
+        """Close an IKE SA, or give up one that is under way; return whether it was one."""
+        if isinstance(conversation, IkeSa):
+            conversation.enqueue_end(DeleteIke(DownReason.LOCAL), now)
+            return True
+        if conversation.status() is None:
+            return False
+        self._reception.abandon(conversation, now)
+        return True
 
     def _find(self, connection: str, child: str | None) -> tuple[PadEntry, ChildPolicy]:
         if self._closing:
