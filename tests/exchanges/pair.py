@@ -241,6 +241,8 @@ class Pair:
                 assert entry.peer_spi == out.peer_spi
                 assert (entry.local, entry.remote) == (out.remote, out.local)
                 assert entry.encapsulation is out.encapsulation
+                assert entry.protocol is out.protocol
+                assert entry.processing.mode is out.processing.mode
         ours, theirs = ({frozenset(_ike_spis(ike)) for ike in side.ike_sas} for side in self.sides)
         assert ours == theirs, f"IKE SAs differ: {ours} and {theirs}"
 

@@ -16,6 +16,7 @@ from perilune.agent.vici.operations import Operations
 from perilune.agent.vici.server import Server
 from perilune.config.load import load_text
 from perilune.databases.pad import PadEntry
+from perilune.databases.processing import Mode
 from perilune.databases.sad import Direction, Encapsulation, EspKeys, Lifetime, Limits, SadEntry
 from perilune.databases.spd import Action, PolicyId, SpdEntry
 from perilune.dataplane.stats import DataPlaneStats, DropStats, PolicyStats, SaStats
@@ -104,6 +105,7 @@ CHILD_STATUS = ChildSaStatus(
     state=ChildSaState.INSTALLED,
     policy=POLICY,
     suite=EspSuite(Encryption(EncrId.ENCR_AES_GCM_16, 256), IntegId.NONE, SnId.SEQUENTIAL_32),
+    mode=Mode.TUNNEL,
     local=(network("10.1.0.0/16"),),
     remote=(network("10.2.0.0/16"),),
     encapsulation=Encapsulation.UDP,

@@ -98,13 +98,20 @@ def _children(children: Iterable[ChildSaState]) -> Table:
             Text(f"{child.name} #{child.unique_id}", "bold"),
             Text(child.state, _STATE_COLOURS.get(child.state, "red")),
             f"{_lines(child.local_ts)}\n{_lines(child.remote_ts)}",
-            child.suite + ("\nin UDP" if child.encapsulation == "UDP" else ""),
+            _form(child),
             f"{child.spi_in}\n{child.spi_out}",
             _traffic(child.octets_in, child.packets_in),
             _traffic(child.octets_out, child.packets_out),
             "never" if child.rekey_in_s is None else duration_text(child.rekey_in_s),
         )
     return table
+
+
+def _form(child: ChildSaState) -> str:
+    mode = "" if child.mode == "tunnel" else f"{child.mode} mode"
+    udp = "in UDP" if child.encapsulation == "UDP" else ""
+    extra = " ".join(part for part in (mode, udp) if part)
+    return f"{child.suite}\n{extra}" if extra else child.suite
 
 
 def _down(snapshot: Snapshot) -> Table:

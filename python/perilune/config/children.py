@@ -6,7 +6,9 @@ from perilune.config.insecure import check_insecure
 from perilune.config.reader import Reader
 from perilune.config.schema import child as keys
 from perilune.config.schema.section import Key, OptionalKey
+from perilune.databases.child_form import ChildForm
 from perilune.databases.pad import ChildPolicy, ChildSelector, DynamicSelector
+from perilune.databases.processing import DontFragment, Mode
 from perilune.databases.sad import Lifetime, Limits
 from perilune.databases.spd import Action
 from perilune.model.proposal import Proposal
@@ -34,8 +36,9 @@ def read_child(reader: Reader) -> ChildPolicy:
     )
     return ChildPolicy(
         name=reader.name,
-        action=mode,
-        proposals=_proposals(reader) if mode is Action.PROTECT else (),
+        action=mode if isinstance(mode, Action) else Action.PROTECT,
+        proposals=_proposals(reader) if isinstance(mode, Mode) else (),
+        form=_form(reader, mode) if isinstance(mode, Mode) else ChildForm(),
         allow_insecure=reader.get(keys.ALLOW_INSECURE),
         local_ts=local_ts,
         remote_ts=remote_ts,
@@ -52,6 +55,17 @@ def read_child(reader: Reader) -> ChildPolicy:
         replay_window_packets=reader.get(keys.REPLAY_WINDOW),
         priority=reader.get(keys.PRIORITY) or None,
         peers=reader.find(keys.PEERS_KEY) or (),
+    )
+
+
+def _form(reader: Reader, mode: Mode) -> ChildForm:
+    return ChildForm(
+        mode=mode,
+        tfc=reader.get(keys.TFC_PADDING),
+        df=DontFragment.COPY if reader.get(keys.COPY_DF) else DontFragment.CLEAR,
+        dscp=reader.get(keys.COPY_DSCP),
+        path_mtu=reader.get(keys.PATH_MTU),
+        path_mtu_age=reader.get(keys.PATH_MTU_AGE),
     )
 
 

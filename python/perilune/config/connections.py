@@ -13,6 +13,7 @@ from perilune.config.schema import connection as keys
 from perilune.config.schema.section import OptionalKey, SectionSchema
 from perilune.config.settings import DaemonSettings
 from perilune.databases.pad import AddressRange, PadEntry, StartAction
+from perilune.databases.processing import Mode
 from perilune.databases.spd import Action
 from perilune.model.time import Duration
 
@@ -110,7 +111,7 @@ def _check_start(reader: Reader, children: list[Reader]) -> None:
     if any(is_single(host) for host in reader.get(keys.REMOTE_ADDRS)):
         return
     for child in children:
-        protects = child.get(child_keys.MODE) is Action.PROTECT
+        protects = isinstance(child.get(child_keys.MODE), Mode)
         if protects and child.get(child_keys.START_ACTION) is not StartAction.NONE:
             child.error(
                 "the connection's remote_addrs has no name and no single address to begin with",

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from ipaddress import IPv4Network, IPv6Network
 
+from perilune.databases.child_form import ChildForm
 from perilune.databases.sad import Lifetime
 from perilune.databases.spd import Action
 from perilune.model.address import IKE_PORT, IpAddress
@@ -103,13 +104,16 @@ class ChildPolicy:
 
     name: str
     action: Action = Action.PROTECT
-    """From `mode`: tunnel is PROTECT, pass is BYPASS, drop is DISCARD."""
+    """From `mode`: pass is BYPASS, drop is DISCARD, every other PROTECT."""
 
     proposals: tuple[Proposal, ...] = ()
     """ESP proposals in order of preference; at least one where the action is PROTECT."""
 
     allow_insecure: bool = False
     """Whether the proposals may have algorithms that are for old peers only."""
+
+    form: ChildForm = field(default_factory=ChildForm)
+    """What its packets look like, where the action is PROTECT."""
 
     local_ts: tuple[ChildSelector, ...] = (DynamicSelector(),)
     remote_ts: tuple[ChildSelector, ...] = (DynamicSelector(),)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from perilune.crypto.ike_keys import DirectionKeys, derive_child_keys
 from perilune.databases.pad import ChildPolicy
 from perilune.databases.sad import EspKeys
+from perilune.ike.child_form import AgreedForm
 from perilune.ike.keyed import KeyedSa
 from perilune.ike.narrowing import Selectors
 from perilune.model.proposal import EspSuite
@@ -34,6 +35,7 @@ class ChildAgreement:
 
     policy: ChildPolicy
     suite: EspSuite
+    form: AgreedForm
     spi_in: Spi
     spi_out: Spi
     local: Selectors
@@ -52,6 +54,7 @@ class ChildTerms:
 
     policy: ChildPolicy
     suite: EspSuite
+    form: AgreedForm
     spi_in: Spi
     spi_out: Spi
     local: Selectors
@@ -76,6 +79,7 @@ def agree(keyed: KeyedSa, nonces: Nonces, terms: ChildTerms, *, began_here: bool
     return ChildAgreement(
         policy=terms.policy,
         suite=terms.suite,
+        form=terms.form,
         spi_in=terms.spi_in,
         spi_out=terms.spi_out,
         local=terms.local,

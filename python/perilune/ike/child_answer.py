@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Final, Self
 
 from perilune.databases.pad import ChildPolicy
+from perilune.databases.processing import Mode
 from perilune.databases.spd import Action
 from perilune.ike.authenticated import Authenticated
 from perilune.ike.child_agreement import ChildTerms
 from perilune.ike.child_authorization import claimed, may_have, not_authorized
+from perilune.ike.child_form import AgreedForm, FormNotifies, why_unfit
 from perilune.ike.child_offer import SPI_OCTETS, esp_spi
-from perilune.ike.narrowing import Selectors, covers, narrow, resolve, text
+from perilune.ike.child_selectors import allowed_selectors, seen_from_here
+from perilune.ike.narrowing import Selectors, covers, narrow, text
 from perilune.ike.negotiation import Choice, choose
 from perilune.ike.received import require, require_selectors
 from perilune.ike.refusal import Refusal
@@ -33,6 +36,7 @@ class ChildRequest:
     remote: Selectors
     """TSi."""
 
+    form: FormNotifies
     in_ike_auth: bool
     """Whether it came in IKE_AUTH, which has no key exchange (section 1.2)."""
 
@@ -47,7 +51,24 @@ class ChildRequest:
         ts_i = require_selectors(payloads, PayloadType.TS_I).known
         ts_r = require_selectors(payloads, PayloadType.TS_R).known
         proposals = _without_key_exchange(sa.proposals) if in_ike_auth else sa.proposals
-        return cls(proposals, ts_r, ts_i, in_ike_auth)
+        return cls(proposals, ts_r, ts_i, FormNotifies.read(payloads), in_ike_auth)
+
+    def readings(self, peer: Authenticated) -> tuple[ChildRequest, ...]:
+        """Return what may be granted of it, best first: the mode that is asked for, or a tunnel."""
+        if self.form.mode is Mode.TUNNEL:
+            return (self,)
+        as_asked = self
+        if self.form.mode is Mode.TRANSPORT:
+            local, remote = seen_from_here(peer.nat, peer.init_path, self.local, self.remote)
+            as_asked = replace(self, local=local, remote=remote)
+        ##= https://www.rfc-editor.org/rfc/rfc7296#section-2.23.1
+        ##% - If no SPD entry was found, or (if found) the SPD entry does not
+        ##% allow transport mode, undo the Traffic Selector substitutions.
+        return as_asked, self.in_mode(Mode.TUNNEL)
+
+    def in_mode(self, mode: Mode) -> ChildRequest:
+        """Return the same request for another mode."""
+        return replace(self, form=replace(self.form, mode=mode))
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +77,12 @@ class ChildGrant:
 
     policy: ChildPolicy
     choice: Choice
+    form: FormNotifies
+    """What we answer."""
+
+    theirs: FormNotifies
+    """What the peer said."""
+
     local: Selectors
     remote: Selectors
 
@@ -68,15 +95,22 @@ class ChildGrant:
         return ChildTerms(
             policy=self.policy,
             suite=self.choice.esp_suite,
+            form=AgreedForm.of(self.form, self.theirs),
             spi_in=spi_in,
             spi_out=esp_spi(self.choice.proposal),
             local=self.local,
             remote=self.remote,
         )
 
-    def sa_payload(self, spi_in: Spi) -> SaPayload:
-        """Return the SA payload that tells the peer."""
-        return SaPayload((self.choice.proposal.with_spi(spi_in.to_bytes(SPI_OCTETS)),))
+    def answer(self, spi_in: Spi, fresh: Sequence[Payload] = ()) -> tuple[Payload, ...]:
+        """Return the payloads that tell the peer.
+
+        Args:
+            spi_in: The SPI to send to us with.
+            fresh: Nonce and KE payload of CREATE_CHILD_SA.
+        """
+        sa_payload = SaPayload((self.choice.proposal.with_spi(spi_in.to_bytes(SPI_OCTETS)),))
+        return (*self.form.payloads, sa_payload, *fresh, *self.ts_payloads)
 
     @property
     def ts_payloads(self) -> tuple[Payload, Payload]:
@@ -115,6 +149,18 @@ def grant(
     Raises:
         Refusal: Nothing fits; the notify is TS_UNACCEPTABLE or NO_PROPOSAL_CHOSEN.
     """
+    refusal: Refusal | None = None
+    for reading in request.readings(peer):
+        try:
+            return _grant_as_read(peer, reading, preferred, only)
+        except Refusal as error:
+            refusal = refusal or error
+    raise refusal or _selectors_refused(peer, request, only)
+
+
+def _grant_as_read(
+    peer: Authenticated, request: ChildRequest, preferred: int | None, only: str | None
+) -> ChildGrant:
     entry = peer.entry
     remote = claimed(entry, request.remote)
     if not remote:
@@ -132,17 +178,19 @@ def grant(
         except Refusal as error:
             refusal = refusal or error
             continue
-        return ChildGrant(candidate.policy, choice, candidate.local, candidate.remote)
-    raise refusal or _selectors_refused(peer, request, only)
+        ours = FormNotifies(mode=request.form.mode)
+        return ChildGrant(candidate.policy, choice, ours, request.form, candidate.local, candidate.remote)
+    raise refusal or _nothing_fits(peer, request, only)
 
 
 def _fitting(peer: Authenticated, request: ChildRequest, only: str | None) -> list[_Candidate]:
     found: list[_Candidate] = []
-    path = peer.init_path
+    path, mode = peer.init_path, request.form.mode
     for policy in _children(peer, only):
-        local = narrow(resolve(policy.local_ts, path.local.address), request.local)
-        remote = narrow(resolve(policy.remote_ts, path.remote.address), request.remote)
-        if local and remote:
+        ours = allowed_selectors(policy, path)
+        local, remote = narrow(ours[0], request.local), narrow(ours[1], request.remote)
+        fits = policy.form.mode is mode and not why_unfit(mode, local, remote, path)
+        if local and remote and fits:
             found.append(_Candidate(policy, local, remote))
     return sorted(found, key=lambda candidate: candidate.rank(request))
 
@@ -152,12 +200,28 @@ def _children(peer: Authenticated, only: str | None) -> list[ChildPolicy]:
     return [child for child in named if may_have(child, peer.remote_id)]
 
 
+def _nothing_fits(peer: Authenticated, request: ChildRequest, only: str | None) -> Refusal:
+    """Return why no child is what is asked for: its mode, or its selectors."""
+    for mode in _MODES:
+        other = _fitting(peer, request.in_mode(mode), only)
+        if other:
+            name = other[0].policy.name
+            return Refusal(
+                f"child {name} is for {mode.value} mode",
+                NotifyType.NO_PROPOSAL_CHOSEN,
+                ours=mode.value,
+                theirs=request.form.mode.value,
+                hint=f"connections.{peer.entry.name}.children.{name}.mode",
+            )
+    return _selectors_refused(peer, request, only)
+
+
+_MODES: Final = (Mode.TUNNEL, Mode.TRANSPORT, Mode.BEET)
+
+
 def _selectors_refused(peer: Authenticated, request: ChildRequest, only: str | None) -> Refusal:
-    local, remote = peer.init_path.local.address, peer.init_path.remote.address
-    ours = [
-        f"{text(resolve(child.local_ts, local))} === {text(resolve(child.remote_ts, remote))}"
-        for child in _children(peer, only)
-    ]
+    allowed = [allowed_selectors(child, peer.init_path) for child in _children(peer, only)]
+    ours = [f"{text(local)} === {text(remote)}" for local, remote in allowed]
     return Refusal(
         "no child allows these traffic selectors",
         NotifyType.TS_UNACCEPTABLE,

@@ -34,6 +34,7 @@ def tell_up(context: Context, ike: IkeName, child: ChildSa, old: ChildSa | None)
             ike=ike,
             child=child.name,
             suite=agreement.suite,
+            mode=agreement.form.mode,
             encapsulation=child.encapsulation,
             path=child.path,
             local=agreement.local,

@@ -7,7 +7,11 @@ from dataclasses import dataclass, replace
 from typing import Self
 
 from perilune.databases.pad import ChildPolicy
+from perilune.databases.processing import Mode
+from perilune.ike.authenticated import Authenticated
 from perilune.ike.child_agreement import ChildTerms
+from perilune.ike.child_form import AgreedForm, FormNotifies, require_fit, require_mode
+from perilune.ike.child_selectors import seen_from_here
 from perilune.ike.narrowing import Selectors, require_subset
 from perilune.ike.negotiation import offer, require_chosen
 from perilune.ike.received import require, require_selectors
@@ -32,6 +36,7 @@ class ChildOffer:
     proposals: tuple[Proposal, ...]
     """Numbered, with our SPI."""
 
+    form: FormNotifies
     local: Selectors
     remote: Selectors
 
@@ -46,6 +51,7 @@ class ChildOffer:
             policy=policy,
             spi_in=spi_in,
             proposals=offer(policy.proposals, spi),
+            form=FormNotifies(mode=policy.form.mode),
             local=local,
             remote=remote,
         )
@@ -65,12 +71,21 @@ class ChildOffer:
         return SaPayload(self.proposals)
 
     @property
+    def payloads(self) -> tuple[Payload, ...]:
+        """What asks for the child in IKE_AUTH; CREATE_CHILD_SA has more in between."""
+        return (*self.form.payloads, self.sa_payload, *self.ts_payloads)
+
+    @property
     def ts_payloads(self) -> tuple[Payload, Payload]:
         """TSi and TSr: as the initiator of this exchange we are i."""
         return TsPayload(PayloadType.TS_I, self.local), TsPayload(PayloadType.TS_R, self.remote)
 
-    def accept(self, payloads: Sequence[Payload]) -> ChildTerms:
+    def accept(self, payloads: Sequence[Payload], peer: Authenticated) -> ChildTerms:
         """Check the responder's answer against the offer.
+
+        Args:
+            payloads: The answer.
+            peer: Whose it is.
 
         Raises:
             PeerError: Something is missing or was not offered.
@@ -79,11 +94,17 @@ class ChildOffer:
         choice = require_chosen(self.proposals, sa.proposals, hint=f"{self.hint}.esp_proposals")
         local = require_selectors(payloads, PayloadType.TS_I).known
         remote = require_selectors(payloads, PayloadType.TS_R).known
+        form = AgreedForm.of(self.form, FormNotifies.read(payloads))
+        require_mode(self.form.mode, form.mode, self.hint)
+        if form.mode is Mode.TRANSPORT:
+            local, remote = seen_from_here(peer.nat, peer.init_path, local, remote)
         require_subset(self.local, local, f"{self.hint}.local_ts")
         require_subset(self.remote, remote, f"{self.hint}.remote_ts")
+        require_fit(form.mode, local, remote, peer.init_path, self.hint)
         return ChildTerms(
             policy=self.policy,
             suite=choice.esp_suite,
+            form=form,
             spi_in=self.spi_in,
             spi_out=esp_spi(choice.proposal),
             local=local,

@@ -65,6 +65,7 @@ class ChildSa:
             state=self.state,
             policy=self.policy_id,
             suite=self.agreement.suite,
+            mode=self.agreement.form.mode,
             local=self.agreement.local,
             remote=self.agreement.remote,
             encapsulation=self.encapsulation,
@@ -86,6 +87,9 @@ class ChildSa:
             policy=self.policy_id,
             path=self.path,
             encapsulation=self.encapsulation,
+            processing=agreement.form.processing(
+                agreement.policy.form, direction, agreement.local, agreement.remote
+            ),
             suite=agreement.suite,
             keys=agreement.inbound if inbound else agreement.outbound,
             local=agreement.local,

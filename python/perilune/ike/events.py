@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from perilune.crypto.ike_keys import IkeKeys
+from perilune.databases.processing import Mode
 from perilune.databases.sad import Encapsulation, EspKeys
 from perilune.ike.names import ChildName, IkeName
 from perilune.ike.nat import Nat
@@ -81,15 +82,16 @@ class ChildSaUp:
     ike: IkeName
     child: ChildName
     suite: EspSuite
+    mode: Mode
     encapsulation: Encapsulation
     path: Path
     local: tuple[TrafficSelector, ...]
     remote: tuple[TrafficSelector, ...]
 
     def __str__(self) -> str:
-        return f"{self.ike}: {self.child} up, {_between(self.local, self.remote)}, {self.suite}" + (
-            " in UDP" if self.encapsulation is Encapsulation.UDP else ""
-        )
+        mode = "" if self.mode is Mode.TUNNEL else f", {self.mode.value} mode"
+        udp = " in UDP" if self.encapsulation is Encapsulation.UDP else ""
+        return f"{self.ike}: {self.child} up, {_between(self.local, self.remote)}, {self.suite}{mode}{udp}"
 
 
 @dataclass(frozen=True, slots=True)

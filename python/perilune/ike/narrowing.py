@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from itertools import islice
 from typing import Final
 
@@ -77,6 +78,17 @@ def with_flow(local: Selectors, remote: Selectors, flow: Flow | None) -> tuple[S
     source = _of_packet(flow.source, flow.protocol, source_port)
     destination = _of_packet(flow.destination, flow.protocol, destination_port)
     return (source, *local)[:MAX_SELECTORS], (destination, *remote)[:MAX_SELECTORS]
+
+
+def only_address(selectors: Sequence[TrafficSelector]) -> IpAddress | None:
+    """Return the one address that all of some selectors have, or None where there are others or none."""
+    addresses = {address for one in selectors for address in (one.first_address, one.last_address)}
+    return addresses.pop() if len(addresses) == 1 else None
+
+
+def with_address(selectors: Iterable[TrafficSelector], address: IpAddress) -> Selectors:
+    """Return selectors of one address with another in its place."""
+    return tuple(replace(one, first_address=address, last_address=address) for one in selectors)
 
 
 def require_subset(

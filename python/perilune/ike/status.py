@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum
 
+from perilune.databases.processing import Mode
 from perilune.databases.sad import Encapsulation
 from perilune.databases.spd import PolicyId
 from perilune.ike.names import ChildName, IkeName
@@ -48,6 +49,7 @@ class ChildSaStatus:
     state: ChildSaState
     policy: PolicyId
     suite: EspSuite
+    mode: Mode
     local: tuple[TrafficSelector, ...]
     remote: tuple[TrafficSelector, ...]
     encapsulation: Encapsulation

@@ -227,6 +227,8 @@ class NotifyType(IntEnum):
     ESP_TFC_PADDING_NOT_SUPPORTED = 16394
     NON_FIRST_FRAGMENTS_ALSO = 16395
     IKEV2_FRAGMENTATION_SUPPORTED = 16430
+    USE_BEET_MODE = 40961
+    """BEET mode instead of tunnel mode: strongSwan's number, of those for private use."""
 
     @property
     def is_error(self) -> bool:

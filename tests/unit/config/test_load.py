@@ -321,7 +321,7 @@ def test_every_mistake_is_told_at_once_in_order() -> None:
     remote { auth = psk }
     remote-2 { auth = psk }
     children {
-      a { mode = transport }
+      a { mode = transport_proxy }
     }
     secrets { }
   }
@@ -336,8 +336,8 @@ conections { }
         " except with 'no'",
         "line 6: connections.gw.local.auth: only 'psk' is supported yet: no certificates, EAP or XAuth",
         "line 8: connections.gw.remote-2: several rounds of authentication are not supported yet",
-        "line 10: connections.gw.children.a.mode: mode 'transport' is known to swanctl.conf and not supported"
-        " here yet",
+        "line 10: connections.gw.children.a.mode: mode 'transport_proxy' is known to swanctl.conf and not"
+        " supported here yet",
         "line 12: connections.gw.secrets: this section is not known",
         "line 15: secrets.ike: there is no secret in it",
         "line 16: conections: this section is not known (did you mean 'connections'?)",
@@ -384,7 +384,10 @@ def test_mistake_in_a_connection(text: str, message: str) -> None:
         ("ipcomp = yes", "not supported here yet, except with 'no'"),
         ("updown = /bin/x", "not supported here yet"),
         ("esp_proposals = aes256-modp1024", "'modp1024' is too weak"),
-        ("mode = beet", "not supported here yet"),
+        ("mode = transport_proxy", "not supported here yet"),
+        ("copy_dscp = in", "not copied inside here"),
+        ("tfc_padding = 70000", "not from 0 to 65535"),
+        ("path_mtu = 60", "neither 0 nor from 68 to 65535"),
         ("priority = -1", "no whole number"),
     ],
 )

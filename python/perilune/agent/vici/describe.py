@@ -88,7 +88,7 @@ def describe_child_sa(child: ChildSaStatus, node: IpsecNode, counters: SaCounter
         "uniqueid": str(child.name.id),
         "reqid": str(child.policy),
         "state": child.state.name,
-        "mode": "TUNNEL",
+        "mode": child.mode.name,
         "protocol": "ESP",
     }
     if child.encapsulation is Encapsulation.UDP:
@@ -177,7 +177,7 @@ def selector_text(selector: ChildSelector) -> str:
 def _configured_child(child: ChildPolicy) -> Tree:
     soft = child.lifetime.soft
     return {
-        "mode": _MODES[child.action],
+        "mode": child.form.mode.name if child.action is Action.PROTECT else _MODES[child.action],
         "rekey_time": str(round(soft.time.in_seconds) if soft.time else 0),
         "rekey_bytes": str(soft.octets or 0),
         "rekey_packets": str(soft.packets or 0),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from perilune.config.identities import PEERS
 from perilune.config.proposals import ESP_PROPOSALS
+from perilune.config.sa_values import MTU, TFC
 from perilune.config.schema.section import (
     NO_TIME,
     OFF,
@@ -16,6 +17,7 @@ from perilune.config.schema.section import (
 from perilune.config.traffic_selectors import SELECTORS
 from perilune.config.values import COUNT, SIZE, TIME, YES_NO, Kind, choice, number, quote
 from perilune.databases.pad import ChildSelector, LossAction, StartAction
+from perilune.databases.processing import Mode, TfcToPathMtu
 from perilune.databases.sad import LARGEST_WINDOW_PACKETS, SMALLEST_WINDOW_PACKETS
 from perilune.databases.spd import Action
 from perilune.model.errors import ConfigError
@@ -24,14 +26,29 @@ from perilune.model.identity_pattern import IdentityPattern
 from perilune.model.proposal import Proposal
 from perilune.model.time import Duration
 
-_MODES = choice({"tunnel": Action.PROTECT, "pass": Action.BYPASS, "drop": Action.DISCARD})
-_OTHER_MODES = frozenset({"transport", "transport_proxy", "beet"})
+_MODES: Kind[Mode | Action] = choice(
+    {
+        "tunnel": Mode.TUNNEL,
+        "transport": Mode.TRANSPORT,
+        "beet": Mode.BEET,
+        "pass": Action.BYPASS,
+        "drop": Action.DISCARD,
+    }
+)
+_OTHER_MODES = frozenset({"transport_proxy"})
 
 
-def _read_mode(text: str) -> Action:
+def _read_mode(text: str) -> Mode | Action:
     if text.lower() in _OTHER_MODES:
         raise ConfigError(f"mode {quote(text)} is known to swanctl.conf and not supported here yet")
     return _MODES.read(text)
+
+
+def _read_copy_dscp(text: str) -> int | None:
+    if text.lower() in {"in", "yes"}:
+        raise ConfigError(f"{quote(text)}: the DSCP of the outer header is not copied inside here")
+    is_copied = choice({"out": True, "no": False}, dict.fromkeys(OFF, False)).read(text)
+    return None if is_copied else 0
 
 
 def _read_window(text: str) -> int:
@@ -46,12 +63,13 @@ def _read_window(text: str) -> int:
 _LOSS_ACTIONS = {"clear": LossAction.CLEAR, "trap": LossAction.TRAP, "start": LossAction.START}
 _LOSS_ALIASES = {"none": LossAction.CLEAR, "route": LossAction.TRAP, "restart": LossAction.START}
 
-MODE: Key[Action] = Key(
+MODE: Key[Mode | Action] = Key(
     "mode",
     Kind(_MODES.description, _read_mode),
     "tunnel",
-    "`tunnel` protects the traffic, `pass` lets it by in the clear, `drop` discards it. The last two hold as"
-    " long as they are configured, whatever `start_action` says.",
+    "`tunnel`, `transport` and `beet` protect the traffic, each in its form; see [Modes](modes.md). `pass`"
+    " lets it by in the clear, `drop` discards it: these two hold as long as they are configured, whatever"
+    " `start_action` says.",
 )
 ESP_PROPOSALS_KEY: Key[tuple[Proposal, ...]] = Key(
     "esp_proposals",
@@ -146,11 +164,43 @@ PRIORITY: Key[int] = Key(
     "0",
     "Place of the policy, smaller first; `0` puts narrow selectors before wide ones.",
 )
+TFC_PADDING: Key[int | TfcToPathMtu | None] = Key(
+    "tfc_padding",
+    TFC,
+    "0",
+    "Size up to which packets of ESP are padded, so that their lengths tell nothing; `0` does not pad, and"
+    " nothing is padded for a peer that does not take it.",
+)
+COPY_DF: Key[bool] = Key(
+    "copy_df",
+    YES_NO,
+    "yes",
+    "Whether the DF bit of the outer IPv4 header is the inner one's; else it is clear.",
+)
+COPY_DSCP: Key[int | None] = Key(
+    "copy_dscp",
+    Kind("`out`, `no`", _read_copy_dscp),
+    "out",
+    "Whether the DSCP of the outer header is the inner one's; else it is 0. That of the outer header is never"
+    " copied inside.",
+)
+PATH_MTU: Key[int | None] = Key(
+    "path_mtu",
+    MTU,
+    "0",
+    "Path MTU in octets to begin with; `0` is not known. swanctl.conf has no such key.",
+)
+PATH_MTU_AGE: Key[Duration] = Key(
+    "path_mtu_age",
+    TIME,
+    "600s",
+    "How long a path MTU that was learnt is believed. swanctl.conf has no such key.",
+)
 HOSTACCESS: Key[bool] = Key("hostaccess", YES_NO, "no", "No effect without an `updown` script.")
 
 CHILD = SectionSchema(
     "<child>",
-    "A child: traffic that a pair of ESP SAs carries, or that is let by or discarded. Its name is free.",
+    "A child: traffic that a pair of SAs carries, or that is let by or discarded. Its name is free.",
     keys=(
         MODE,
         ESP_PROPOSALS_KEY,
@@ -172,12 +222,15 @@ CHILD = SectionSchema(
         REPLAY_WINDOW,
         PRIORITY,
         PEERS_KEY,
+        TFC_PADDING,
+        COPY_DF,
+        COPY_DSCP,
+        PATH_MTU,
+        PATH_MTU_AGE,
         HOSTACCESS,
     ),
     unsupported_keys=(
         UnsupportedKey("ah_proposals"),
-        UnsupportedKey("copy_df", ON),
-        UnsupportedKey("copy_dscp", ("out",)),
         UnsupportedKey("copy_ecn", ON),
         UnsupportedKey("hw_offload", (*OFF, "auto")),
         UnsupportedKey("if_id_in", ("0",)),
@@ -196,7 +249,6 @@ CHILD = SectionSchema(
         UnsupportedKey("set_mark_in", ("0", "0/0x00000000")),
         UnsupportedKey("set_mark_out", ("0", "0/0x00000000")),
         UnsupportedKey("sha256_96", OFF),
-        UnsupportedKey("tfc_padding", ("0",)),
         UnsupportedKey("updown"),
     ),
 )

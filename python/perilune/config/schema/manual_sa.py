@@ -6,6 +6,7 @@ import re
 
 from perilune.config.hosts import read_address
 from perilune.config.manual_keys import MANUAL_KEY
+from perilune.config.sa_values import MTU, TFC
 from perilune.config.schema.child import REPLAY_WINDOW as CHILD_REPLAY_WINDOW
 from perilune.config.schema.section import Key, OptionalKey, SectionSchema
 from perilune.config.suites import WORDS
@@ -14,8 +15,6 @@ from perilune.config.values import COUNT, PORT, SIZE, TIME, YES_NO, Kind, choice
 from perilune.databases.pad import ChildSelector
 from perilune.databases.processing import (
     LARGEST_DSCP,
-    LARGEST_PACKET,
-    SMALLEST_PATH_MTU,
     DestinationOptions,
     DontFragment,
     Fragmentation,
@@ -49,21 +48,8 @@ def _read_name(text: str) -> str:
     return text
 
 
-def _read_tfc(text: str) -> int | TfcToPathMtu | None:
-    if text.lower() == TfcToPathMtu.PATH_MTU.value:
-        return TfcToPathMtu.PATH_MTU
-    return number(0, LARGEST_PACKET).read(text) or None
-
-
 def _read_dscp(text: str) -> int | None:
     return None if text.lower() == "copy" else number(0, LARGEST_DSCP).read(text)
-
-
-def _read_path_mtu(text: str) -> int | None:
-    octets = number(0, LARGEST_PACKET).read(text)
-    if 0 < octets < SMALLEST_PATH_MTU:
-        raise ConfigError(f"{quote(text)} is neither 0 nor from {SMALLEST_PATH_MTU} to {LARGEST_PACKET}")
-    return octets or None
 
 
 SPI: OptionalKey[int] = OptionalKey("spi", _SPI, "an error", "SPI of both directions, from 256 up.")
@@ -198,7 +184,7 @@ FRAGMENTATION: Key[Fragmentation] = Key(
 )
 TFC_PADDING: Key[int | TfcToPathMtu | None] = Key(
     "tfc_padding",
-    Kind("octets, `mtu`", _read_tfc),
+    TFC,
     "0",
     "Size up to which packets are padded, so that their lengths tell nothing; `0` does not pad.",
 )
@@ -210,7 +196,7 @@ DESTINATION_OPTIONS: Key[DestinationOptions] = Key(
 )
 PATH_MTU: Key[int | None] = Key(
     "path_mtu",
-    Kind(f"`0`, {SMALLEST_PATH_MTU} to {LARGEST_PACKET}", _read_path_mtu),
+    MTU,
     "0",
     "Path MTU to begin with; `0` is not known.",
 )

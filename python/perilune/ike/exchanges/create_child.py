@@ -11,11 +11,11 @@ from perilune.ike.child_agreement import ChildAgreement, Nonces, agree
 from perilune.ike.child_authorization import require_authorized
 from perilune.ike.child_offer import SPI_OCTETS, ChildOffer, asked_key_exchange
 from perilune.ike.child_sa import ChildSa
+from perilune.ike.child_selectors import selectors_to_offer
 from perilune.ike.events import DownReason
 from perilune.ike.exchanges.fresh import Fresh
 from perilune.ike.exchanges.informational import DeleteChild, DeleteIke
 from perilune.ike.ike_sa import IkeSa
-from perilune.ike.narrowing import resolve, with_flow
 from perilune.ike.negotiation import key_exchanges
 from perilune.ike.received import find_error, require
 from perilune.ike.refusal import Refusal, refused_by_peer, refused_by_us
@@ -73,10 +73,10 @@ class CreateChild:
         method = self.method or (methods[0] if methods else KeId.NONE)
         fresh = Fresh.generate(method, sa.context.rng)
         self._attempt = _Attempt(offer, fresh)
-        return (*self._rekey_notify(), offer.sa_payload, *fresh.payloads, *offer.ts_payloads)
+        notifies = (*self._rekey_notify(), *offer.form.payloads)
+        return (*notifies, offer.sa_payload, *fresh.payloads, *offer.ts_payloads)
 
     def _offer(self, sa: IkeSa) -> ChildOffer:
-        path = sa.peer.init_path
         if self.old is not None:
             ##= https://www.rfc-editor.org/rfc/rfc7296#section-2.9.2
             ##% When the initiator attempts to rekey the Child SA, the proposed
@@ -84,11 +84,9 @@ class CreateChild:
             ##% Traffic Selectors used in the old Child SA.
             local, remote = self.old.agreement.local, self.old.agreement.remote
         else:
-            local = resolve(self.policy.local_ts, path.local.address)
-            remote = resolve(self.policy.remote_ts, path.remote.address)
-        selectors = with_flow(local, remote, self.flow)
+            local, remote = selectors_to_offer(self.policy, sa.peer.init_path, self.flow)
         return ChildOffer.of_policy(
-            sa.peer.entry.name, self.policy, sa.context.spis.take_inbound(), *selectors
+            sa.peer.entry.name, self.policy, sa.context.spis.take_inbound(), local, remote
         )
 
     def _rekey_notify(self) -> tuple[Payload, ...]:
@@ -118,7 +116,7 @@ class CreateChild:
         self._settle(sa, child, now)
 
     def _agree(self, sa: IkeSa, attempt: _Attempt, payloads: Sequence[Payload]) -> ChildAgreement:
-        terms = attempt.offer.accept(payloads)
+        terms = attempt.offer.accept(payloads, sa.peer)
         require_authorized(sa.peer, terms.policy, terms.remote)
         shared = attempt.fresh.agree(terms.suite.key_exchange, payloads)
         nonces = Nonces(attempt.fresh.nonce, require(payloads, NoncePayload).nonce, shared)

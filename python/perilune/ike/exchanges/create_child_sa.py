@@ -87,7 +87,7 @@ def _create(sa: IkeSa, payloads: Sequence[Payload], now: Instant, old: ChildSa |
         sa.context.spis.give_back_inbound(spi_in)
         raise
     _note_rival(sa, old, child)
-    return Outcome((granted.sa_payload(spi_in), *fresh.payloads, *granted.ts_payloads))
+    return Outcome(granted.answer(spi_in, fresh.payloads))
 
 
 def _note_rival(sa: IkeSa, old: ChildSa | None, child: ChildSa) -> None:

@@ -12,6 +12,7 @@ from perilune.ike.channel import Channel, Malformed, Response
 from perilune.ike.child_agreement import Nonces, agree
 from perilune.ike.child_authorization import require_authorized
 from perilune.ike.child_offer import SPI_OCTETS, ChildOffer
+from perilune.ike.child_selectors import selectors_to_offer
 from perilune.ike.context import Context
 from perilune.ike.events import AuthenticationFailed, DownReason, Dropped, IkeSaUp
 from perilune.ike.exchanges import simultaneous
@@ -22,7 +23,6 @@ from perilune.ike.exchanges.init_done import InitDone, WantedChild
 from perilune.ike.ike_sa import IkeSa
 from perilune.ike.message_window import MessageWindow
 from perilune.ike.names import IkeName
-from perilune.ike.narrowing import resolve, with_flow
 from perilune.ike.nat import nat_t_path
 from perilune.ike.peer_lookup import hint_for_us, key_of, local_identity, require_proof
 from perilune.ike.received import find, find_error, require, require_identity
@@ -107,7 +107,7 @@ class Authentication:
             payloads.append(IdPayload(PayloadType.ID_R, entry.definite_remote_id))
         payloads.append(AuthPayload(AuthMethod.SHARED_KEY_MIC, self._local_auth(secret.secret, id_i)))
         self._offer = self._make_offer()
-        payloads += [self._offer.sa_payload, *self._offer.ts_payloads]
+        payloads += self._offer.payloads
         self._channel.request(ExchangeType.IKE_AUTH, payloads, now)
         self._context.registry.touch(self)
 
@@ -126,9 +126,7 @@ class Authentication:
 
     def _make_offer(self) -> ChildOffer:
         wanted, path = self._wanted[0], self._channel.path
-        local = resolve(wanted.policy.local_ts, path.local.address)
-        remote = resolve(wanted.policy.remote_ts, path.remote.address)
-        selectors = with_flow(local, remote, wanted.flow)
+        selectors = selectors_to_offer(wanted.policy, path, wanted.flow)
         spi_in = self._context.spis.take_inbound()
         name = self.initiation.entry.name
         return ChildOffer.of_policy(name, wanted.policy, spi_in, *selectors).without_key_exchange()
@@ -237,7 +235,7 @@ class Authentication:
         else:
             try:
                 nonces = Nonces(sa.keyed.nonce_i, sa.keyed.nonce_r)
-                terms = offer.accept(payloads)
+                terms = offer.accept(payloads, sa.peer)
                 require_authorized(sa.peer, terms.policy, terms.remote)
                 sa.install_child(agree(sa.keyed, nonces, terms, began_here=True), now)
                 return

@@ -210,7 +210,7 @@ class HalfOpen:
             self._context.spis.give_back_inbound(spi_in)
             self._context.outbox.tell(refused_by_us(sa.name, "the child of IKE_AUTH", error))
             return (NotifyPayload(error.notify or NotifyType.NO_PROPOSAL_CHOSEN, error.notify_data),)
-        return (granted.sa_payload(spi_in), *granted.ts_payloads)
+        return granted.answer(spi_in)
 
     def _end(self, message: Message, now: Instant) -> None:
         """Be forgotten, but for the answer, which may have to be repeated."""

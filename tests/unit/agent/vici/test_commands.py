@@ -14,6 +14,7 @@ from perilune.agent.vici.operations import Operations
 from perilune.agent.vici.packet import Framer, Packet, PacketType
 from perilune.agent.vici.server import Server
 from perilune.agent.vici.session import Session
+from perilune.databases.processing import Mode
 from perilune.databases.sad import Encapsulation
 from perilune.ike.events import (
     AuthenticationFailed,
@@ -44,6 +45,7 @@ CHILD_UP = ChildSaUp(
     ike=IKE,
     child=CHILD,
     suite=CHILD_STATUS.suite,
+    mode=Mode.TUNNEL,
     encapsulation=Encapsulation.UDP,
     path=PATH,
     local=CHILD_STATUS.local,

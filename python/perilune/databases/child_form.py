@@ -1,0 +1,29 @@
+"""What the packets of a child's SAs look like, as the configuration wants it (RFC 4301, section 4.4.1.2)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from perilune.databases.processing import DontFragment, Mode, Processing, TfcToPathMtu
+from perilune.model.time import Duration
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChildForm:
+    """The form of a child's packets, as far as it is known before a peer is asked."""
+
+    mode: Mode = Mode.TUNNEL
+    """Tunnel, transport or BEET; never any other than this one."""
+
+    tfc: int | TfcToPathMtu | None = None
+    """Pad the payload of ESP up to so many octets (RFC 4303, section 2.7), where the peer takes padding."""
+
+    df: DontFragment = DontFragment.COPY
+    dscp: int | None = None
+    """DSCP of the outer header; None copies the inner one."""
+
+    path_mtu: int | None = None
+    """Path MTU in octets to begin with and to come back to; None when not known."""
+
+    path_mtu_age: Duration = Processing().path_mtu_age
+    """How long a path MTU that was learnt is believed."""

@@ -1,0 +1,44 @@
+"""What a child's packets look like, as the configuration has it."""
+
+from __future__ import annotations
+
+import pytest
+
+from perilune.config.load import load_text
+from perilune.databases.child_form import ChildForm
+from perilune.databases.pad import ChildPolicy
+from perilune.databases.processing import DontFragment, Mode, TfcToPathMtu
+from perilune.databases.spd import Action
+from perilune.model.time import Duration
+
+
+def child(text: str) -> ChildPolicy:
+    ends = "local { auth = psk }\nremote { auth = psk }"
+    gw = f"gw {{ {ends}\nchildren {{ net {{\n{text}\n}} }} }}"
+    whole = f"connections {{ {gw} }}\nsecrets {{ ike {{ secret = x }} }}"
+    return load_text(whole).connections[0].children[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "form"),
+    [
+        ("", ChildForm()),
+        ("mode = Transport", ChildForm(mode=Mode.TRANSPORT)),
+        ("mode = beet", ChildForm(mode=Mode.BEET)),
+        ("tfc_padding = mtu", ChildForm(tfc=TfcToPathMtu.PATH_MTU)),
+        ("tfc_padding = 1200", ChildForm(tfc=1200)),
+        ("tfc_padding = 0", ChildForm()),
+        ("copy_df = no\ncopy_dscp = no", ChildForm(df=DontFragment.CLEAR, dscp=0)),
+        ("copy_df = yes\ncopy_dscp = out", ChildForm()),
+        ("path_mtu = 1400\npath_mtu_age = 2m", ChildForm(path_mtu=1400, path_mtu_age=Duration.seconds(120))),
+    ],
+)
+def test_form_of_a_child(text: str, form: ChildForm) -> None:
+    read = child(text)
+    assert read.form == form
+    assert read.action is Action.PROTECT
+
+
+@pytest.mark.parametrize("mode", ["transport", "beet"])
+def test_child_in_every_mode_has_proposals(mode: str) -> None:
+    assert child(f"mode = {mode}").proposals
