@@ -40,6 +40,7 @@ def engine_with(entry: SadEntry) -> Engine:
     return engine
 
 
+# covers R4303-5-2
 @pytest.mark.parametrize("text", PROPOSALS)
 def test_every_algorithm(text: str) -> None:
     proposals = ESP_PROPOSALS.read(text)

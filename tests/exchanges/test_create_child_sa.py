@@ -10,7 +10,7 @@ from perilune.databases.sad import Direction, Lifetime, Limits
 from perilune.ike.events import ChildSaDown, ChildSaRekeyed, ChildSaUp, Refused
 from perilune.ike.settings import EndpointSettings
 from perilune.ike.status import ChildSaState
-from perilune.model.iana import KeId
+from perilune.model.iana import KeId, SnId
 from perilune.model.time import Duration
 
 SECOND = child("other", local="10.3.0.0/16", remote="10.4.0.0/16")
@@ -141,6 +141,42 @@ def test_soft_limit_leads_to_a_successor_and_traffic_goes_on() -> None:
     assert not pair.left.has(ChildSaDown)
     assert [one.state for one in pair.left.children] == [ChildSaState.INSTALLED]
     pair.check_agreement()
+
+
+# covers R4302-2.5-2
+# covers R4303-2.2-2
+@pytest.mark.parametrize("numbers", SnId)
+def test_successor_comes_before_the_sequence_numbers_end(numbers: SnId) -> None:
+    proposals = (esp_proposal(numbers=(numbers,)),)
+    pair = Pair(
+        left_entry=left(children=(child(proposals=proposals),)),
+        right_entry=right(children=(child(local=RIGHT_NET, remote=LEFT_NET, proposals=proposals),)),
+    )
+    pair.establish()
+    for side in pair.sides:
+        [first] = side.sas(Direction.OUTBOUND).values()
+        numbered = first.suite.sequence_numbers
+        assert numbered is numbers
+        soft = first.lifetime.soft.packets
+        if numbered is SnId.PARTIALLY_TRANSMITTED_64:
+            assert soft is None
+            continue
+        assert soft is not None
+        assert 1 << 31 < soft < 1 << 32
+        # What the data plane tells at a soft limit:
+        pair.do(lambda now, side=side, first=first: side.endpoint.expire(first.peer_spi, now, hard=False))
+        pair.settle()
+        [second] = side.sas(Direction.OUTBOUND).values()
+        assert second.spi != first.spi
+        assert second.keys != first.keys
+        assert second.lifetime.soft.packets == soft
+
+
+def test_limit_of_packets_that_is_set_comes_first() -> None:
+    pair = Pair(left_entry=left(children=(child(lifetime=Lifetime(soft=Limits(packets=1000))),)))
+    pair.establish()
+    [entry] = pair.left.sas(Direction.OUTBOUND).values()
+    assert entry.lifetime.soft.packets == 1000
 
 
 def test_hard_limit_closes_a_child_that_was_not_rekeyed() -> None:

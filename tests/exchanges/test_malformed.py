@@ -126,6 +126,7 @@ def test_delete_for_ah_touches_nothing() -> None:
     assert len(insider.pair.right.children) == 1
 
 
+# covers R4303-2.1-2
 def test_spi_in_use_or_reserved_is_refused() -> None:
     insider = Insider()
     used = insider.pair.right.child.name.spi_out.to_bytes(4)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from perilune.databases.changes import AddSa, MoveSa, RemoveSa
@@ -14,9 +14,14 @@ from perilune.ike.names import ChildName
 from perilune.ike.status import ChildSaState, ChildSaStatus
 from perilune.ike.timers import random_below, random_number
 from perilune.model.address import Path
+from perilune.model.iana import SnId
 from perilune.model.random import Rng
 from perilune.model.spi import Spi
 from perilune.model.time import Duration, Instant
+
+LAST_CALL_PACKETS: Final = (1 << 32) - (1 << 28)
+"""After so many packets an SA with sequence numbers of 32 bits wants a successor; what is left lasts
+ten seconds at 20 million packets a second."""
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
@@ -76,7 +81,15 @@ class ChildSa:
         """Return the changes that install it, inbound first; see `SadEntry.ready_after`."""
         lifetime = jittered(self.policy, rng)
         inbound = self._entry(Direction.INBOUND, lifetime, None)
-        return AddSa(inbound), AddSa(self._entry(Direction.OUTBOUND, lifetime, ready_after))
+        outbound = self._entry(Direction.OUTBOUND, self._while_numbers_last(lifetime), ready_after)
+        return AddSa(inbound), AddSa(outbound)
+
+    def _while_numbers_last(self, lifetime: Lifetime) -> Lifetime:
+        """Return a lifetime in which the sender's counter does not reach its end (RFC 4303, section 2.2)."""
+        if self.agreement.suite.sequence_numbers is SnId.PARTIALLY_TRANSMITTED_64:
+            return lifetime
+        packets = min(lifetime.soft.packets or LAST_CALL_PACKETS, LAST_CALL_PACKETS)
+        return replace(lifetime, soft=replace(lifetime.soft, packets=packets))
 
     def _entry(self, direction: Direction, lifetime: Lifetime, ready_after: Spi | None) -> SadEntry:
         inbound = direction is Direction.INBOUND

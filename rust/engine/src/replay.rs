@@ -5,6 +5,8 @@ use crate::error::EngineError;
 
 const MIN_PACKETS: u32 = 32;
 const MAX_PACKETS: u32 = 4096;
+/// A number that no packet has, and that is behind every window.
+const NEVER_SENT: u64 = 0;
 /// Width by which sequence numbers are completed when replays are not looked for.
 const WIDTH_WHEN_OFF: u64 = 1 << 31;
 
@@ -85,8 +87,13 @@ impl ReplayWindow {
         let high = match (top_low >= reach, u64::from(low) >= bottom_low) {
             (true, true) | (false, false) => top_high,
             (true, false) => top_high.wrapping_add(1),
-            // Nothing precedes the first subspace, so the packet can only be ahead in it.
-            (false, true) => top_high.saturating_sub(1),
+            (false, true) => match top_high.checked_sub(1) {
+                Some(before) => before,
+                // Nothing precedes the first subspace: it would be behind a window, and without
+                // one it can only be ahead.
+                None if self.words.is_empty() => 0,
+                None => return NEVER_SENT,
+            },
         };
         ((high & 0xffff_ffff) << 32) | u64::from(low)
     }
@@ -254,6 +261,43 @@ mod tests {
         }
         for good in [0, 32, 33, 64, 4095, 4096] {
             assert!(ReplayWindow::new(good, false).is_ok());
+        }
+    }
+
+    // covers R4303-A-3
+    #[test]
+    fn nothing_is_older_than_the_first_number() {
+        let mut window = ReplayWindow::new(64, true).unwrap();
+        for top in [0, 1, 62] {
+            if top > 0 {
+                window.accept(top).unwrap();
+            }
+            // The window's left part would be before number 0.
+            let bottom = u32::MAX - (62 - u32::try_from(top).unwrap());
+            for low in [bottom, u32::MAX] {
+                let sequence = window.complete(low);
+                assert_eq!(window.check(sequence), Err(DropReason::ReplayTooOld));
+            }
+            let ahead = window.complete(bottom - 1);
+            assert_eq!(
+                (ahead, window.check(ahead)),
+                (u64::from(bottom) - 1, Ok(()))
+            );
+        }
+    }
+
+    // covers R4303-3.4.3-4
+    #[test]
+    fn number_zero_is_taken_only_where_it_comes_again() {
+        for (packets, esn) in [(32, false), (64, false), (64, true), (4096, true)] {
+            let mut window = ReplayWindow::new(packets, esn).unwrap();
+            for top in [0, 1, 31, 5000] {
+                if top > 0 {
+                    window.accept(top).unwrap();
+                }
+                let is_new = esn && top >= u64::from(packets);
+                assert_eq!(window.check(window.complete(0)).is_ok(), is_new, "{top}");
+            }
         }
     }
 

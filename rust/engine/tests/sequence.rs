@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 mod common;
+use std::collections::HashSet;
+
 use common::*;
 use perilune_engine::*;
 
@@ -92,6 +94,32 @@ fn a_burst_takes_what_is_reserved_and_no_more() {
     let packets = pair.seal(&tcp_superpacket(false, 1300, &vec![1; 13_000]));
     assert_eq!(packets.len(), 3);
     assert_eq!(drops(&pair.a, DropReason::SequenceExhausted), 7);
+}
+
+// covers R4303-3.3.2.2-2
+#[test]
+fn a_counter_mode_has_no_iv_twice_not_even_in_its_next_life() {
+    for suite in Suite::all()
+        .into_iter()
+        .filter(|suite| suite.uses_counter())
+    {
+        let has_no_iv = matches!(
+            suite,
+            Suite::Combined(
+                Combined::AesCcm8Iiv(_) | Combined::AesGcm16Iiv(_) | Combined::ChaCha20Poly1305Iiv
+            )
+        );
+        // Where no IV is sent it is the number (RFC 8750).
+        let place = if has_no_iv { 4..8 } else { 8..16 };
+        let mut ivs = HashSet::new();
+        for used in [0, 3, 6] {
+            let mut pair = Pair::with(suite, outbound_only(state(used, Some(used + 3))));
+            let packets = pair.seal(&tcp_superpacket(false, 100, &[1; 400]));
+            assert_eq!(packets.len(), 3);
+            ivs.extend(packets.iter().map(|packet| packet[place.clone()].to_vec()));
+        }
+        assert_eq!(ivs.len(), 9, "{suite:?}");
+    }
 }
 
 // covers R4303-3.3.3-2

@@ -141,6 +141,7 @@ def host_within_gateway(shape: Tunnel) -> Tunnel:
 # covers R4302-2-1
 # covers R4302-2.2-1
 # covers R4302-2.6-1
+# covers R4302-3.3.3.2-1
 @pytest.mark.parametrize("case", list(cases()), ids=str)
 def test_an_echo_each_way(case: Case, peer: KernelPeer) -> None:
     """What either side sends is answered through the other's SAs."""

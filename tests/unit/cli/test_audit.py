@@ -111,6 +111,7 @@ def test_log_is_followed_through_a_new_file(log: AuditLog, tmp_path: Path) -> No
     assert [line.split()[0] for line in output.read_text().splitlines()] == ["1", "2", "3", "4"]
 
 
+# covers R4302-4-1
 def test_daemon_without_a_log_says_so(capsys: pytest.CaptureFixture[str], node: ExampleNode) -> None:
     code, _, err = run(capsys, "audit", "verify")
     assert code == ExitCode.REFUSED

@@ -132,7 +132,7 @@ def test_everything_that_an_sa_may_be_told() -> None:
     assert (form.path_mtu, form.path_mtu_age, form.believe_icmp) == (1400, Duration.seconds(60), False)
 
 
-# covers R8221-3-1
+# covers R4303-3.3.2.2-2
 def test_a_counter_mode_needs_a_file_for_its_sequence_numbers() -> None:
     (mistake,) = mistakes(f"spi = 300\n{ENDS}{GCM}")
     assert mistake.startswith("sas.gw.proposal: sequence numbers must not begin again with the next start")
@@ -157,6 +157,7 @@ def test_a_counter_mode_is_warned_of() -> None:
     assert "RFC 8221" in warning
 
 
+# covers R4303-3.3.2.2-2
 def test_two_senders_never_share_a_key_of_a_counter_mode() -> None:
     text = f"spi = 300\n{ENDS}proposal = aes128gcm16\nencryption_key = {GCM128_IN}"
     (mistake,) = mistakes(text, SEQUENCE_FILE)

@@ -37,6 +37,7 @@ IMPOSSIBLE: dict[str, list[Change]] = {
     "moving an SA that is not there": [MoveSa(Direction.OUTBOUND, LEFT_SPI, TUNNEL.path, TUNNEL.path)],
     "removing a policy that is not there": [RemovePolicy(POLICY)],
     "a reserved SPI": [TUNNEL.policy(), changed(spi=Spi(255))],
+    "the SPI zero": [TUNNEL.policy(), changed(spi=Spi(0))],
     "an SPI that does not fit": [TUNNEL.policy(), changed(spi=Spi(1 << 32))],
     "a negative SPI": [TUNNEL.policy(), changed(spi=Spi(-1))],
     "a policy that does not fit": [RemovePolicy(PolicyId(1 << 40))],
@@ -49,6 +50,8 @@ IMPOSSIBLE: dict[str, list[Change]] = {
 }
 
 
+# covers R4302-2.4-1
+# covers R4303-2.1-2
 @pytest.mark.parametrize("changes", IMPOSSIBLE.values(), ids=IMPOSSIBLE)
 def test_an_impossible_change_changes_nothing(changes: list[Change]) -> None:
     engine = Engine()

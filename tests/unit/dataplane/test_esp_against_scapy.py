@@ -156,6 +156,7 @@ each_tunnel = pytest.mark.parametrize("tunnel", TUNNELS.values(), ids=TUNNELS)
 
 # covers R4303-2.3-1
 # covers R4303-2.8-1
+# covers R4303-3.3.2.1-2
 @each_suite
 @each_tunnel
 def test_scapy_opens_what_we_seal(tunnel: Tunnel, suite: EspSuite) -> None:
@@ -198,6 +199,7 @@ ESN_SUITES = (
 
 
 # covers R4303-3.3.2.1-1
+# covers R4303-3.3.2.1-2
 # covers R4303-3.3.2.2-1
 @pytest.mark.parametrize("suite", ESN_SUITES, ids=str)
 def test_extended_sequence_numbers(suite: EspSuite) -> None:

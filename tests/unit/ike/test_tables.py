@@ -83,6 +83,7 @@ def test_policies_installed_are_those_held(steps: list[tuple[bool, int]]) -> Non
     assert installed == {id_ for _, id_ in held}
 
 
+# covers R4303-2.1-2
 def test_spis_are_not_reserved_ones_and_not_in_use() -> None:
     rng = ScriptedRng(
         b"\0\0\0\xff", b"\0\0\1\0", b"\0\0\1\0", b"\1\2\3\4", b"\0\0\1\0", bytes(8), b"\0" * 7 + b"\1"

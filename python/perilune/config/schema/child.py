@@ -113,7 +113,10 @@ RAND_BYTES: OptionalKey[int] = OptionalKey(
     "rand_bytes", SIZE, "`life_bytes` - `rekey_bytes`", "Up to so much is taken from `rekey_bytes`."
 )
 REKEY_PACKETS: Key[int] = Key(
-    "rekey_packets", COUNT, "0", "Packets after which the child is rekeyed; `0` never."
+    "rekey_packets",
+    COUNT,
+    "0",
+    "Packets after which the child is rekeyed; `0` only before sequence numbers of 32 bits end.",
 )
 LIFE_PACKETS: OptionalKey[int] = OptionalKey(
     "life_packets", COUNT, "`rekey_packets` + 10%", "Packets after which it ends."

@@ -250,6 +250,20 @@ mod tests {
         assert_eq!([14, 15].map(|payload| cbc.padded(payload)), [16, 32]);
     }
 
+    // covers R4303-2.3-2
+    #[test]
+    fn what_is_inside_begins_at_a_multiple_of_eight_octets() {
+        for suite in Suite::all() {
+            let octets = |count: usize| (1..).take(count).collect();
+            let keys = Keys::new(
+                octets(suite.encryption_key_octets()),
+                octets(suite.integrity_key_octets()),
+            );
+            let transform = Transform::new(suite, &keys).unwrap();
+            assert_eq!(transform.layout().payload() % 8, 0, "{suite:?}");
+        }
+    }
+
     #[test]
     fn lengths_that_no_sender_makes_have_no_encrypted_part() {
         let cbc = Layout {
