@@ -67,6 +67,8 @@ drop_reasons! {
     NextHeaderUnknown => "next_header_unknown", "next header not possible in tunnel mode", false;
     /// Transport mode protects whole packets only (RFC 4301, section 4.1).
     FragmentInTransportMode => "fragment_in_transport_mode", "fragment for an SA in transport mode", true;
+    /// Transport mode protects what this system itself sends and receives (RFC 4301, section 4.1).
+    NotOurOwn => "not_our_own", "another's packet for an SA in transport mode", false;
     /// More SAs, one in the other, than are gone through.
     NestingTooDeep => "nesting_too_deep", "protected more often than anybody needs", true;
     /// A fragment that overlaps another, is too small, or one too many.

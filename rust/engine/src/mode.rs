@@ -52,6 +52,13 @@ pub(crate) fn take_apart(
 ) -> Result<Parts, DropReason> {
     let outline = ip::parse(packet).ok_or(DropReason::FrameMalformed)?;
     match processing.mode {
+        //= https://www.rfc-editor.org/rfc/rfc4301#section-4.1
+        //# the use of
+        //# transport mode by an intermediate system (e.g., a security gateway)
+        //# is permitted only when applied to packets whose source address (for
+        //# outbound packets) or destination address (for inbound packets) is an
+        //# address belonging to the intermediate system itself.
+        Mode::Transport if outline.flow.source() != path.local.ip() => Err(DropReason::NotOurOwn),
         Mode::Transport => transport(packet, processing),
         Mode::Any if is_between_ends(&outline, path) => transport(packet, processing),
         Mode::Any | Mode::Tunnel => tunnel(packet, &outline, processing, path, identification),

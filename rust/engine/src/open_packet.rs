@@ -44,6 +44,7 @@ struct Found<'a> {
     entry: &'a Entry,
     chain: HeaderChain,
     sender: IpAddr,
+    destination: IpAddr,
     traffic_class: u8,
     low: u32,
 }
@@ -234,6 +235,9 @@ impl Engine {
         }
         let in_udp = std::mem::take(&mut layers.in_udp);
         let is_payload_only = parts.is_payload_only(&sa.common.processing);
+        if is_payload_only && found.destination != found.entry.path.local.ip() {
+            return Err(DropReason::NotOurOwn);
+        }
         layers.packet = put_together(parts, &sa.common.processing, found.traffic_class)?;
         if in_udp && is_payload_only {
             // The sender summed over its own address, which a NAT may have changed.
@@ -374,6 +378,7 @@ fn find<'a>(
             entry,
             chain,
             sender: source,
+            destination,
             traffic_class: outline.traffic_class,
             low,
         })),
