@@ -94,6 +94,7 @@ def test_populated_selectors_are_the_packets() -> None:
     pair.check_agreement()
 
 
+# covers R4301-4.1-5
 def test_each_of_two_entries_for_one_child_has_its_own_sa() -> None:
     voice = replace(ENTRY, name="voice", order=4, conditions=Conditions(tos=Masked(0xB8, 0xFC)))
     pair = pair_with(voice, ENTRY)

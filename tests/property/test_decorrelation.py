@@ -181,6 +181,7 @@ def holds(box: Box, packet: Packet) -> bool:
     )
 
 
+# covers R4301-B-1
 # covers R4301-4.4.1-10
 @given(spds(), st.lists(packets(), min_size=1, max_size=20))
 def test_one_piece_at_most_selects_a_packet_and_it_is_of_the_first_entry_that_does(
@@ -192,6 +193,7 @@ def test_one_piece_at_most_selects_a_packet_and_it_is_of_the_first_entry_that_do
         assert [piece.entry for piece in pieces if holds(piece.box, packet)] == ([first] if first else [])
 
 
+# covers R4301-B-1
 @given(spds())
 def test_no_two_pieces_overlap(entries: list[SpdEntry]) -> None:
     boxes = [piece.box for piece in decorrelated(entries)]

@@ -130,6 +130,7 @@ def pair(sites: Sites, directory: Path, a: str, b: str, key_log: Path | None = N
             print(f"--- {log.parent.name}\n{log.read_text()[-8000:]}")  # noqa: T201 - shown if it fails
 
 
+# covers R4301-3.2-3
 def test_child_starts_by_itself_and_ends_at_both_ends(sites: Sites, tmp_path: Path) -> None:
     with pair(sites, tmp_path, config(1, "start"), config(2)) as both:
         both.a.wait_for_child("net")

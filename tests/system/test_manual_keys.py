@@ -97,6 +97,7 @@ def sequence(daemon: Perilune, name: str) -> int:
     return max(int(one["sequence"]) for one in sas(daemon, name) if one["direction"] == "outbound")
 
 
+# covers R4301-3.2-3
 # covers R4301-4.5-1
 def test_hosts_of_both_families_reach_each_other(sites: Sites, tmp_path: Path) -> None:
     with pair(sites, tmp_path) as (a, b):

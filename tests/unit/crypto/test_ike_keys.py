@@ -138,6 +138,7 @@ def test_rekeying_to_another_prf() -> None:
     assert _joined(keys) == prf_plus(new, skeyseed, seed, 3 * 32 + 2 * 36)
 
 
+# covers R4301-4.5.2-1
 ##= https://www.rfc-editor.org/rfc/rfc7296#section-2.17
 ##= type=test
 ##% All keys for SAs carrying data from the initiator to the responder

@@ -154,6 +154,7 @@ each_suite = pytest.mark.parametrize("suite", [*SUITES, *COMBINED, *SEPARATE, *U
 each_tunnel = pytest.mark.parametrize("tunnel", TUNNELS.values(), ids=TUNNELS)
 
 
+# covers R4301-3.2-1
 # covers R4303-2.3-1
 # covers R4303-2.8-1
 # covers R4303-3.3.2.1-2
