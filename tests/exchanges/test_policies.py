@@ -7,6 +7,7 @@ from ipaddress import ip_address, ip_network
 
 from exchanges.pair import Pair
 from exchanges.settings import child, left, secret, selectors
+from perilune.config.load import load_text
 from perilune.databases.conditions import Conditions, Masked, Populate
 from perilune.databases.sad import Direction
 from perilune.databases.spd import Action, PolicyId, SpdTemplate
@@ -112,6 +113,44 @@ def test_a_successor_serves_the_entry_of_its_predecessor() -> None:
     pair.settle()
     (after,) = [one for one in pair.left.children if one.name.id != before.name.id]
     assert (after.policy, after.local, after.remote) == (before.policy, before.local, before.remote)
+
+
+CONFIG = """
+connections {{ gw {{
+    remote_addrs = 198.51.100.1
+    local {{ auth = psk }}
+    remote {{ auth = psk }}
+    children {{ net {{ local_ts = 10.1.0.0/16
+                     remote_ts = 10.2.0.0/16 }} }}
+}} }}
+policies {{ {policies} }}
+secrets {{ ike {{ secret = "a shared secret" }} }}
+"""
+
+
+# covers R4301-4.4.1-8
+def test_entries_are_created_ordered_edited_and_deleted_in_the_configuration() -> None:
+    pair = Pair()
+
+    def entries(policies: str) -> list[tuple[str, Action, str]]:
+        settings = load_text(CONFIG.format(policies=policies))
+        pair.left.endpoint.load(settings.connections, settings.secrets, pair.now, policies=settings.policies)
+        pair.do(lambda now: None)
+        spd = sorted(pair.left.data_plane.policies.values(), key=lambda entry: entry.priority)
+        return [(one.name, one.action, str(one.remote[0])) for one in spd if one.name != "gw/net"]
+
+    web = "web {{ action = {}\n order = {}\n remote = 10.2.0.7\n protocol = tcp\n remote_ports = {} }}\n"
+    dns = "dns { action = bypass\n order = 20\n remote = 10.9.0.1\n protocol = udp\n remote_ports = 53 }\n"
+    bypass, discard = Action.BYPASS, Action.DISCARD
+    of_dns = ("dns", bypass, "10.9.0.1/32[udp/53]")
+    created = entries(web.format("discard", 10, "80-90") + dns)
+    assert created == [("web", discard, "10.2.0.7/32[tcp/80-90]"), of_dns]
+    moved = entries(web.format("discard", 30, "80-90") + dns)
+    assert moved == [of_dns, ("web", discard, "10.2.0.7/32[tcp/80-90]")]
+    edited = entries(web.format("bypass", 30, "443") + dns)
+    assert edited == [of_dns, ("web", bypass, "10.2.0.7/32[tcp/443]")]
+    assert entries(dns) == [of_dns]
+    assert entries("") == []
 
 
 def test_an_entry_that_goes_from_the_configuration_goes_from_the_data_plane() -> None:

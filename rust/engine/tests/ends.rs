@@ -122,3 +122,30 @@ fn each_class_of_traffic_has_its_sa_and_none_waits_for_another() {
         assert_eq!(carried, [200; 3]);
     }
 }
+
+// covers R4301-4.4.2.1-4
+#[test]
+fn ends_whose_counters_differ_go_on_and_each_ends_by_its_own() {
+    let limit = |packets| Lifetimes {
+        hard: Limits {
+            packets: Some(packets),
+            ..Limits::default()
+        },
+        ..Lifetimes::default()
+    };
+    let mut sa = sa(Mode::Tunnel);
+    sa.lifetimes = limit(20);
+    let ends = Ends::new(&[sa], false);
+    let counted = |engine: &Engine| engine.stats().sas[0].packets;
+    let packet = between(false, false, false);
+    for number in 0..20 {
+        let sealed = ends.seal(&packet).remove(0);
+        if number % 3 != 0 {
+            assert_eq!(ends.open(&sealed), std::slice::from_ref(&packet));
+        }
+    }
+    assert_eq!((counted(&ends.sender), counted(&ends.receiver)), (20, 13));
+    assert!(ends.seal(&packet).is_empty(), "20 were sent");
+    let is_expired = |engine: &Engine| engine.stats().sas[0].expired;
+    assert!(is_expired(&ends.sender) && !is_expired(&ends.receiver));
+}

@@ -130,3 +130,58 @@ fn each_host_gets_an_sa_of_its_own_where_its_address_populates() {
     let packets: Vec<_> = engine.stats().sas.iter().map(|sa| sa.packets).collect();
     assert_eq!(packets, [2; 30], "each SA carried the packets of its host");
 }
+
+// covers R4301-5.1-1
+#[test]
+fn a_packet_that_leaves_goes_where_its_entry_says_and_asks_for_an_sa_that_is_missing() {
+    let to_port = |port, action| PolicyConfig {
+        selectors: SelectorPair {
+            remote: vec![selector(
+                "10.2.0.0-10.2.255.255",
+                17,
+                Ports::Range(port, port),
+            )],
+            ..nets(1, 2)
+        },
+        ..policy(u32::from(port), action, nets(1, 2))
+    };
+    let engine = engine_with(&[
+        to_port(1, Action::Bypass),
+        to_port(2, Action::Discard),
+        to_port(3, Action::Protect),
+    ]);
+    let mut sealer = engine.outbound_worker();
+    let mut send = |port| {
+        let mut out = SealedBatch::with_capacity(0);
+        let done = engine.seal(&mut sealer, &udp(1, 2, port, &[0; 20]), NOW, &mut out);
+        assert_eq!(done, Progress::Done);
+        (out.bypass().count(), packets_of(&out).len())
+    };
+    // The first packet of a flow is looked up in the SPD, the second is found in the cache.
+    for count in 1..=2 {
+        assert_eq!(send(1), (1, 0));
+        assert_eq!(send(2), (0, 0));
+        assert_eq!(drops(&engine, DropReason::PolicyDiscard), count);
+        assert_eq!(send(4), (0, 0));
+        assert_eq!(drops(&engine, DropReason::NoPolicy), count);
+    }
+    assert!(events(&engine).is_empty(), "none of these needs an SA");
+    assert_eq!(send(3), (0, 0));
+    let asked = events(&engine);
+    assert!(matches!(
+        asked[..],
+        [Event::Acquire {
+            policy: PolicyId(3),
+            ..
+        }]
+    ));
+    let sa = SaConfig {
+        policy: PolicyId(3),
+        ..sa_ab(Direction::Outbound, GCM)
+    };
+    engine.apply(&[add(sa)], NOW).unwrap();
+    for _ in 0..2 {
+        assert_eq!(send(3), (0, 1));
+    }
+    assert!(events(&engine).is_empty());
+}
