@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 from ipaddress import ip_address
+from socket import IPPROTO_TCP
 
 import pytest
+from scapy.layers.inet import ICMP, IP, TCP
 
+from exchanges.carriage import carry, from_elsewhere
 from exchanges.insider import Insider
 from exchanges.link import Nat
 from exchanges.pair import Pair, Side
@@ -25,7 +28,6 @@ from perilune.model.time import Duration
 from perilune.wire.payloads import NoncePayload, NotifyPayload, Payload, SaPayload, TsPayload
 
 OUTSIDE = "203.0.113.9"
-TCP = 6
 
 
 def formed(mode: Mode, **changes: object) -> ChildPolicy:
@@ -183,6 +185,40 @@ def test_transport_mode_through_a_nat_has_the_addresses_that_each_side_sees(late
     assert modes(pair.left) == modes(pair.right) == {Mode.TRANSPORT}
 
 
+def test_checksums_are_right_behind_a_nat_in_transport_mode() -> None:
+    pair = natted(formed(Mode.TRANSPORT), formed(Mode.TRANSPORT))
+    pair.initiate()
+    pair.settle()
+    (outbound,) = pair.right.sas(Direction.OUTBOUND).values()
+    packet = IP(src=LEFT, dst=RIGHT) / TCP(sport=1024, dport=80) / b"GET"
+    _, opened = carry(pair.left, packet, from_elsewhere(OUTSIDE, outbound.path.remote.port))
+    assert opened == bytes(IP(src=OUTSIDE, dst=RIGHT) / TCP(sport=1024, dport=80) / b"GET")
+
+
+def test_beet_mode_sends_no_inner_header() -> None:
+    pair = pair_of(beet("10.1.0.1/32", "10.2.0.1/32"), beet("10.2.0.1/32", "10.1.0.1/32"))
+    pair.establish()
+    packet = IP(src="10.1.0.1", dst="10.2.0.1") / TCP(sport=1024, dport=80) / b"GET"
+    sealed, opened = carry(pair.left, packet)
+    # Outer header, SPI and sequence number, IV; 23 octets, 3 of padding, trailer; ICV.
+    assert IP(sealed).len == 20 + 8 + 8 + 28 + 16
+    assert (IP(sealed).src, IP(sealed).dst) == (LEFT, RIGHT)
+    assert bytes(IP(opened)[TCP]) == bytes(IP(bytes(packet))[TCP])
+
+
+def test_padded_packets_are_all_of_one_length() -> None:
+    pair = Pair(left_entry=left(children=(child(form=ChildForm(tfc=500)),)))
+    pair.establish()
+    sizes = set()
+    for octets in (1, 100, 300):
+        packet = IP(src="10.1.0.1", dst="10.2.0.1") / ICMP() / (b"x" * octets)
+        sealed, opened = carry(pair.left, packet)
+        assert opened == bytes(packet)
+        sizes.add(len(sealed))
+    assert len(sizes) == 1
+    assert min(sizes) > 500
+
+
 def test_request_through_a_nat_is_read_again_as_one_for_a_tunnel() -> None:
     # The responder's tunnel is for the address behind the NAT, which no substitution hides.
     ours = replace(formed(Mode.TRANSPORT), name="net")
@@ -197,14 +233,18 @@ def test_request_through_a_nat_is_read_again_as_one_for_a_tunnel() -> None:
 def test_packet_that_wants_transport_mode_goes_first_into_the_selectors() -> None:
     pair = pair_of(
         formed(Mode.TRANSPORT),
-        formed(Mode.TRANSPORT, local_ts=(DynamicSelector(TCP),), remote_ts=(DynamicSelector(TCP),)),
+        formed(
+            Mode.TRANSPORT,
+            local_ts=(DynamicSelector(IPPROTO_TCP),),
+            remote_ts=(DynamicSelector(IPPROTO_TCP),),
+        ),
     )
-    flow = Flow(ip_address(LEFT), ip_address(RIGHT), TCP, (1024, 80))
+    flow = Flow(ip_address(LEFT), ip_address(RIGHT), IPPROTO_TCP, (1024, 80))
     path = pair.left.path()
     pair.do(lambda now: pair.left.endpoint.initiate("gw", "net", path, now, flow=flow))
     pair.settle()
     end = ip_address(LEFT)
-    assert pair.left.child.local == (TrafficSelector(end, end, TCP),)
+    assert pair.left.child.local == (TrafficSelector(end, end, IPPROTO_TCP),)
 
 
 @pytest.mark.parametrize("tfc", [1000, TfcToPathMtu.PATH_MTU])

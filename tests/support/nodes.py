@@ -26,7 +26,7 @@ from perilune.ike.nat import Nat
 from perilune.ike.status import ChildSaState, ChildSaStatus, EndpointStatus, IkeSaState, IkeSaStatus
 from perilune.model.address import Endpoint, Path
 from perilune.model.errors import LocalError
-from perilune.model.iana import EncrId, IntegId, KeId, PrfId, SnId
+from perilune.model.iana import EncrId, IntegId, KeId, PrfId, ProtocolId, SnId
 from perilune.model.identity import Identity
 from perilune.model.proposal import Encryption, EspSuite, IkeSuite
 from perilune.model.secret import Secret
@@ -105,6 +105,7 @@ CHILD_STATUS = ChildSaStatus(
     state=ChildSaState.INSTALLED,
     policy=POLICY,
     suite=EspSuite(Encryption(EncrId.ENCR_AES_GCM_16, 256), IntegId.NONE, SnId.SEQUENTIAL_32),
+    protocol=ProtocolId.ESP,
     mode=Mode.TUNNEL,
     local=(network("10.1.0.0/16"),),
     remote=(network("10.2.0.0/16"),),

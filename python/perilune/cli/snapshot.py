@@ -17,6 +17,9 @@ class ChildSaState:
     connection: str
     unique_id: int
     state: str
+    protocol: str
+    """`ESP` or `AH`."""
+
     mode: str
     """`tunnel`, `transport` or `beet`."""
 
@@ -229,6 +232,7 @@ def _child_sa(connection: str, node: Node) -> ChildSaState:
         connection=connection,
         unique_id=number_of(node, "uniqueid"),
         state=text_of(node, "state"),
+        protocol=text_of(node, "protocol"),
         mode=text_of(node, "mode").lower(),
         encapsulation="UDP" if text_of(node, "encap") == "yes" else "none",
         spi_in=text_of(node, "spi-in"),

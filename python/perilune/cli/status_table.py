@@ -108,9 +108,10 @@ def _children(children: Iterable[ChildSaState]) -> Table:
 
 
 def _form(child: ChildSaState) -> str:
+    protocol = "AH" if child.protocol == "AH" else ""
     mode = "" if child.mode == "tunnel" else f"{child.mode} mode"
     udp = "in UDP" if child.encapsulation == "UDP" else ""
-    extra = " ".join(part for part in (mode, udp) if part)
+    extra = " ".join(part for part in (protocol, mode, udp) if part)
     return f"{child.suite}\n{extra}" if extra else child.suite
 
 

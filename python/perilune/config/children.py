@@ -70,7 +70,13 @@ def _form(reader: Reader, mode: Mode) -> ChildForm:
 
 
 def _proposals(reader: Reader) -> tuple[Proposal, ...]:
-    return check_insecure(reader, keys.ESP_PROPOSALS_KEY, allowed=keys.ALLOW_INSECURE)
+    """Return those for ESP, unless only AH is asked for, then those for AH."""
+    ah = check_insecure(reader, keys.AH_PROPOSALS_KEY, allowed=keys.ALLOW_INSECURE)
+    if ah and not reader.has(keys.ESP_PROPOSALS_KEY):
+        if reader.get(keys.TFC_PADDING):
+            reader.error("AH has no padding", keys.TFC_PADDING)
+        return ah
+    return check_insecure(reader, keys.ESP_PROPOSALS_KEY, allowed=keys.ALLOW_INSECURE) + ah
 
 
 def _times(reader: Reader) -> tuple[Duration, Duration, Duration]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 
-from perilune.config.algorithms import AH_KEYWORDS, KEYWORDS
+from perilune.config.ah_proposals import read_ah_transforms
 from perilune.config.proposals import read_proposals
-from perilune.config.values import Kind, nearest, quote
+from perilune.config.values import Kind, quote
 from perilune.databases.processing import SecurityProtocol
 from perilune.model.errors import ConfigError
-from perilune.model.iana import EncrId, IntegId, ProtocolId, SnId, TransformType
-from perilune.model.proposal import Encryption, EspSuite, Transform, chosen_encryption
+from perilune.model.iana import IntegId, ProtocolId, SnId, TransformType
+from perilune.model.proposal import NO_ENCRYPTION, EspSuite, Transform, chosen_encryption
 
 _WORDS = re.compile(r"[a-z0-9_]+(-[a-z0-9_]+)*")
 
@@ -35,7 +35,7 @@ def read_suite(text: str, protocol: SecurityProtocol) -> EspSuite:
     Raises:
         ConfigError: A word is no algorithm, or they are not exactly what one SA has.
     """
-    transforms = _of_ah(text) if protocol is SecurityProtocol.AH else _of_esp(text)
+    transforms = read_ah_transforms(text) if protocol is SecurityProtocol.AH else _of_esp(text)
     chosen = {TransformType(one.type): one for one in transforms}
     if len(chosen) < len(transforms):
         raise ConfigError(
@@ -45,7 +45,7 @@ def read_suite(text: str, protocol: SecurityProtocol) -> EspSuite:
         raise ConfigError(f"{quote(text)}: no keys are exchanged for an SA with manual keys")
     encryption, integrity = chosen.get(TransformType.ENCR), chosen.get(TransformType.INTEG)
     return EspSuite(
-        encryption=chosen_encryption(encryption) if encryption else _NO_ENCRYPTION,
+        encryption=chosen_encryption(encryption) if encryption else NO_ENCRYPTION,
         integrity=IntegId(integrity.id) if integrity else IntegId.NONE,
         sequence_numbers=SnId(chosen[TransformType.SN].id),
     )
@@ -56,28 +56,3 @@ def _of_esp(text: str) -> tuple[Transform, ...]:
     if len(proposals) > 1:
         raise ConfigError(f"{quote(text)}: there is nobody to choose with, so one proposal only")
     return proposals[0].transforms
-
-
-def _of_ah(text: str) -> tuple[Transform, ...]:
-    transforms = [_of_word(word) for word in text.split("-")]
-    kinds = {one.type for one in transforms}
-    if not kinds <= {TransformType.INTEG, TransformType.SN, TransformType.KE}:
-        raise ConfigError(f"{quote(text)}: AH has an integrity algorithm and nothing else")
-    if TransformType.INTEG not in kinds or any(one == KEYWORDS["noauth"] for one in transforms):
-        raise ConfigError(f"{quote(text)}: AH needs an integrity algorithm, such as sha256")
-    if TransformType.SN not in kinds:
-        transforms.append(Transform(TransformType.SN, SnId.SEQUENTIAL_32))
-    return tuple(transforms)
-
-
-def _of_word(word: str) -> Transform:
-    if word in AH_KEYWORDS:
-        return AH_KEYWORDS[word]
-    if word not in KEYWORDS:
-        raise ConfigError(
-            f"{quote(word)} is no algorithm that is known here", nearest=nearest(word, KEYWORDS)
-        )
-    return KEYWORDS[word]
-
-
-_NO_ENCRYPTION = Encryption(EncrId.ENCR_NULL, 0)

@@ -107,7 +107,7 @@ class ChildPolicy:
     """From `mode`: pass is BYPASS, drop is DISCARD, every other PROTECT."""
 
     proposals: tuple[Proposal, ...] = ()
-    """ESP proposals in order of preference; at least one where the action is PROTECT."""
+    """For ESP and AH, in order of preference; at least one where the action is PROTECT."""
 
     allow_insecure: bool = False
     """Whether the proposals may have algorithms that are for old peers only."""

@@ -12,7 +12,14 @@ from perilune.databases.spd import Action
 from perilune.ike.authenticated import Authenticated
 from perilune.ike.child_agreement import ChildTerms
 from perilune.ike.child_authorization import claimed, may_have, not_authorized
-from perilune.ike.child_form import AgreedForm, FormNotifies, why_unfit
+from perilune.ike.child_form import (
+    AgreedForm,
+    FormNotifies,
+    proposals_key,
+    require_passage,
+    through,
+    why_unfit,
+)
 from perilune.ike.child_offer import SPI_OCTETS, esp_spi
 from perilune.ike.child_selectors import allowed_selectors, seen_from_here
 from perilune.ike.narrowing import Selectors, covers, narrow, text
@@ -95,7 +102,7 @@ class ChildGrant:
         return ChildTerms(
             policy=self.policy,
             suite=self.choice.esp_suite,
-            form=AgreedForm.of(self.form, self.theirs),
+            form=AgreedForm.of(self.choice, self.form, self.theirs),
             spi_in=spi_in,
             spi_out=esp_spi(self.choice.proposal),
             local=self.local,
@@ -169,12 +176,14 @@ def _grant_as_read(
     candidates = _fitting(peer, request, only)
     refusal: Refusal | None = None
     for candidate in candidates:
-        proposals = candidate.policy.proposals
+        proposals = through(peer.nat, candidate.policy.proposals)
         if request.in_ike_auth:
             proposals = _without_key_exchange(proposals)
-        hint = f"connections.{entry.name}.children.{candidate.policy.name}.esp_proposals"
+        hint = f"connections.{entry.name}.children.{candidate.policy.name}"
+        key = f"{hint}.{proposals_key(proposals)}"
         try:
-            choice = choose(proposals, request.proposals, preferred=preferred, hint=hint)
+            choice = choose(proposals, request.proposals, preferred=preferred, hint=key)
+            require_passage(choice, peer.nat, hint)
         except Refusal as error:
             refusal = refusal or error
             continue

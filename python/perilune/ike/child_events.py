@@ -12,6 +12,7 @@ from perilune.ike.events import ChildKeysDerived, ChildSaDown, ChildSaRekeyed, C
 from perilune.ike.names import IkeName
 from perilune.ike.narrowing import resolve
 from perilune.ike.policies import PolicyWish
+from perilune.model.iana import ProtocolId
 from perilune.model.time import Instant
 
 _COMES_BACK: Final = frozenset(
@@ -23,7 +24,7 @@ _COMES_BACK: Final = frozenset(
 def tell_up(context: Context, ike: IkeName, child: ChildSa, old: ChildSa | None) -> None:
     """Tell that a child was installed, in place of another or not."""
     agreement = child.agreement
-    if context.settings.export_keys:
+    if context.settings.export_keys and child.protocol is ProtocolId.ESP:
         context.outbox.tell(ChildKeysDerived(ike, child.name, agreement.suite, child.path, *child.keys))
     if old is not None:
         selectors = (agreement.local, agreement.remote)
@@ -34,6 +35,7 @@ def tell_up(context: Context, ike: IkeName, child: ChildSa, old: ChildSa | None)
             ike=ike,
             child=child.name,
             suite=agreement.suite,
+            protocol=child.protocol,
             mode=agreement.form.mode,
             encapsulation=child.encapsulation,
             path=child.path,

@@ -15,13 +15,16 @@ from dataclasses import dataclass
 from typing import Final, Self
 
 from perilune.databases.child_form import ChildForm
-from perilune.databases.processing import InnerAddresses, Mode, Processing
+from perilune.databases.processing import InnerAddresses, Mode, Processing, SecurityProtocol
 from perilune.databases.sad import Direction
 from perilune.ike.narrowing import Selectors, only_address, text
+from perilune.ike.nat import Nat
+from perilune.ike.negotiation import Choice
 from perilune.ike.received import find_notify
 from perilune.ike.refusal import Refusal
 from perilune.model.address import Path
-from perilune.model.iana import NotifyType
+from perilune.model.iana import NotifyType, ProtocolId
+from perilune.model.proposal import Proposal
 from perilune.wire.payloads import NotifyPayload, Payload
 
 _MODE_NOTIFIES: Final = {
@@ -61,19 +64,29 @@ class FormNotifies:
 class AgreedForm:
     """The form of a Child SA's packets, as both sides have it."""
 
+    protocol: ProtocolId = ProtocolId.ESP
+    """ESP or AH."""
+
     mode: Mode = Mode.TUNNEL
     may_pad: bool = True
-    """Whether the peer accepts padding."""
+    """Whether there can be padding, and the peer accepts it."""
 
     @classmethod
-    def of(cls, ours: FormNotifies, theirs: FormNotifies) -> Self:
-        """Return what follows from what the initiator and the responder said, whichever we are."""
+    def of(cls, choice: Choice, ours: FormNotifies, theirs: FormNotifies) -> Self:
+        """Return what follows from what was chosen and what both sides said, whichever we are."""
         ##= https://www.rfc-editor.org/rfc/rfc7296#section-1.3.1
         ##% If the
         ##% responder declines the request, the Child SA will be established in
         ##% tunnel mode.
         mode = ours.mode if ours.mode is theirs.mode else Mode.TUNNEL
-        return cls(mode=mode, may_pad=theirs.takes_padding)
+        protocol = ProtocolId(choice.proposal.protocol)
+        may_pad = theirs.takes_padding and protocol is ProtocolId.ESP
+        return cls(protocol=protocol, mode=mode, may_pad=may_pad)
+
+    @property
+    def security_protocol(self) -> SecurityProtocol:
+        """The protocol of its packets."""
+        return SecurityProtocol.AH if self.protocol is ProtocolId.AH else SecurityProtocol.ESP
 
     def processing(
         self, form: ChildForm, direction: Direction, local: Selectors, remote: Selectors
@@ -146,6 +159,36 @@ def require_fit(mode: Mode, local: Selectors, remote: Selectors, path: Path, hin
         between = f"{text(local)} === {text(remote)}"
         key = f"{hint}.mode, local_ts and remote_ts"
         raise Refusal(why, NotifyType.TS_UNACCEPTABLE, theirs=between, hint=key)
+
+
+def through(nat: Nat, proposals: tuple[Proposal, ...]) -> tuple[Proposal, ...]:
+    """Return proposals without AH where a NAT is between; all of them where there is nothing but AH."""
+    esp = tuple(one for one in proposals if one.protocol != ProtocolId.AH)
+    return esp if nat.between and esp else proposals
+
+
+def require_passage(choice: Choice, nat: Nat, hint: str) -> None:
+    """Check that the packets of what was chosen can come through.
+
+    Raises:
+        Refusal: It is AH, and a NAT is between; the notify is NO_PROPOSAL_CHOSEN.
+    """
+    ##= https://www.rfc-editor.org/rfc/rfc7296#section-2.23
+    ##% NAT boxes, it is impossible for AH to work
+    if choice.proposal.protocol == ProtocolId.AH and nat.between:
+        raise Refusal(
+            f"AH protects the addresses, which a NAT changes; there is {nat}",
+            NotifyType.NO_PROPOSAL_CHOSEN,
+            ours=str(choice.proposal),
+            hint=f"{hint}.ah_proposals; esp_proposals pass a NAT",
+        )
+
+
+def proposals_key(proposals: Sequence[Proposal]) -> str:
+    """Return the name of the key of the configuration that has proposals."""
+    names = {ProtocolId.AH: "ah_proposals", ProtocolId.ESP: "esp_proposals"}
+    found = [name for protocol, name in names.items() if any(one.protocol == protocol for one in proposals)]
+    return " and ".join(found)
 
 
 def _inner(local: Selectors, remote: Selectors) -> InnerAddresses:

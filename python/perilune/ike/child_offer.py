@@ -10,9 +10,18 @@ from perilune.databases.pad import ChildPolicy
 from perilune.databases.processing import Mode
 from perilune.ike.authenticated import Authenticated
 from perilune.ike.child_agreement import ChildTerms
-from perilune.ike.child_form import AgreedForm, FormNotifies, require_fit, require_mode
+from perilune.ike.child_form import (
+    AgreedForm,
+    FormNotifies,
+    proposals_key,
+    require_fit,
+    require_mode,
+    require_passage,
+    through,
+)
 from perilune.ike.child_selectors import seen_from_here
 from perilune.ike.narrowing import Selectors, require_subset
+from perilune.ike.nat import Nat
 from perilune.ike.negotiation import offer, require_chosen
 from perilune.ike.received import require, require_selectors
 from perilune.ike.refusal import Refusal
@@ -23,7 +32,7 @@ from perilune.model.spi import Spi
 from perilune.wire.payloads import NotifyPayload, Payload, SaPayload, TsPayload
 
 SPI_OCTETS = 4
-"""Length of an ESP SPI."""
+"""Length of an SPI of ESP or AH."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,18 +51,31 @@ class ChildOffer:
 
     @classmethod
     def of_policy(
-        cls, connection: str, policy: ChildPolicy, spi_in: Spi, local: Selectors, remote: Selectors
+        cls,
+        connection: str,
+        policy: ChildPolicy,
+        nat: Nat,
+        spi_in: Spi,
+        selectors: tuple[Selectors, Selectors],
     ) -> Self:
-        """Return the offer for a child of a connection, with its key exchange methods."""
+        """Return the offer for a child of a connection, with its key exchange methods.
+
+        Args:
+            connection: Its name.
+            policy: The child.
+            nat: Who is behind a NAT.
+            spi_in: Our SPI.
+            selectors: Of our end and of the other.
+        """
         spi = spi_in.to_bytes(SPI_OCTETS)
         return cls(
             connection=connection,
             policy=policy,
             spi_in=spi_in,
-            proposals=offer(policy.proposals, spi),
+            proposals=offer(through(nat, policy.proposals), spi),
             form=FormNotifies(mode=policy.form.mode),
-            local=local,
-            remote=remote,
+            local=selectors[0],
+            remote=selectors[1],
         )
 
     def without_key_exchange(self) -> ChildOffer:
@@ -64,6 +86,10 @@ class ChildOffer:
     def hint(self) -> str:
         """The child's key in the configuration."""
         return f"connections.{self.connection}.children.{self.policy.name}"
+
+    @property
+    def _proposals_hint(self) -> str:
+        return f"{self.hint}.{proposals_key(self.proposals)}"
 
     @property
     def sa_payload(self) -> SaPayload:
@@ -91,10 +117,11 @@ class ChildOffer:
             PeerError: Something is missing or was not offered.
         """
         sa = require(payloads, SaPayload)
-        choice = require_chosen(self.proposals, sa.proposals, hint=f"{self.hint}.esp_proposals")
+        choice = require_chosen(self.proposals, sa.proposals, hint=self._proposals_hint)
+        require_passage(choice, peer.nat, self.hint)
         local = require_selectors(payloads, PayloadType.TS_I).known
         remote = require_selectors(payloads, PayloadType.TS_R).known
-        form = AgreedForm.of(self.form, FormNotifies.read(payloads))
+        form = AgreedForm.of(choice, self.form, FormNotifies.read(payloads))
         require_mode(self.form.mode, form.mode, self.hint)
         if form.mode is Mode.TRANSPORT:
             local, remote = seen_from_here(peer.nat, peer.init_path, local, remote)
@@ -115,7 +142,7 @@ class ChildOffer:
         """Return what of ours a peer's error notify is about, and its key in the configuration."""
         match notify.type:
             case NotifyType.NO_PROPOSAL_CHOSEN | NotifyType.INVALID_KE_PAYLOAD:
-                return " | ".join(map(str, self.proposals)), f"{self.hint}.esp_proposals"
+                return " | ".join(map(str, self.proposals)), self._proposals_hint
             case NotifyType.TS_UNACCEPTABLE | NotifyType.SINGLE_PAIR_REQUIRED:
                 local, remote = (" ".join(map(str, side)) for side in (self.local, self.remote))
                 return f"{local} === {remote}", f"{self.hint}.local_ts and remote_ts"
@@ -123,13 +150,13 @@ class ChildOffer:
 
 
 def esp_spi(proposal: Proposal) -> Spi:
-    """Return the peer's SPI in a proposal for ESP.
+    """Return the peer's SPI in a proposal for ESP or AH.
 
     Raises:
         PeerError: It has not 4 octets; the notify is INVALID_SYNTAX.
     """
     if len(proposal.spi) != SPI_OCTETS:
-        raise PeerError(f"an ESP SPI of {len(proposal.spi)} octets", notify=NotifyType.INVALID_SYNTAX)
+        raise PeerError(f"an SPI of {len(proposal.spi)} octets", notify=NotifyType.INVALID_SYNTAX)
     return Spi(int.from_bytes(proposal.spi))
 
 

@@ -14,7 +14,7 @@ from perilune.ike.names import ChildName
 from perilune.ike.status import ChildSaState, ChildSaStatus
 from perilune.ike.timers import random_below, random_number
 from perilune.model.address import Path
-from perilune.model.iana import SnId
+from perilune.model.iana import ProtocolId, SnId
 from perilune.model.random import Rng
 from perilune.model.spi import Spi
 from perilune.model.time import Duration, Instant
@@ -26,7 +26,7 @@ ten seconds at 20 million packets a second."""
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class ChildSa:
-    """A pair of ESP SAs, one for each direction."""
+    """A pair of SAs, one for each direction."""
 
     id: Final[int]
     agreement: Final[ChildAgreement]
@@ -47,6 +47,11 @@ class ChildSa:
     def policy(self) -> ChildPolicy:
         """What it was made for."""
         return self.agreement.policy
+
+    @property
+    def protocol(self) -> ProtocolId:
+        """ESP or AH."""
+        return self.agreement.form.protocol
 
     @property
     def spi_in(self) -> Spi:
@@ -70,6 +75,7 @@ class ChildSa:
             state=self.state,
             policy=self.policy_id,
             suite=self.agreement.suite,
+            protocol=self.protocol,
             mode=self.agreement.form.mode,
             local=self.agreement.local,
             remote=self.agreement.remote,
@@ -100,6 +106,7 @@ class ChildSa:
             policy=self.policy_id,
             path=self.path,
             encapsulation=self.encapsulation,
+            protocol=agreement.form.security_protocol,
             processing=agreement.form.processing(
                 agreement.policy.form, direction, agreement.local, agreement.remote
             ),

@@ -14,7 +14,7 @@ from perilune.databases.sad import Encapsulation, EspKeys
 from perilune.ike.names import ChildName, IkeName
 from perilune.ike.nat import Nat
 from perilune.model.address import Path
-from perilune.model.iana import ExchangeType, PayloadType
+from perilune.model.iana import ExchangeType, PayloadType, ProtocolId
 from perilune.model.identity import Identity
 from perilune.model.proposal import EspSuite, IkeSuite
 from perilune.model.selector import TrafficSelector
@@ -82,6 +82,7 @@ class ChildSaUp:
     ike: IkeName
     child: ChildName
     suite: EspSuite
+    protocol: ProtocolId
     mode: Mode
     encapsulation: Encapsulation
     path: Path
@@ -89,9 +90,11 @@ class ChildSaUp:
     remote: tuple[TrafficSelector, ...]
 
     def __str__(self) -> str:
+        protocol = "AH " if self.protocol is ProtocolId.AH else ""
         mode = "" if self.mode is Mode.TUNNEL else f", {self.mode.value} mode"
         udp = " in UDP" if self.encapsulation is Encapsulation.UDP else ""
-        return f"{self.ike}: {self.child} up, {_between(self.local, self.remote)}, {self.suite}{mode}{udp}"
+        form = f"{protocol}{self.suite}{mode}{udp}"
+        return f"{self.ike}: {self.child} up, {_between(self.local, self.remote)}, {form}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,16 +8,26 @@ from typing import Final
 
 from perilune.ike.refusal import Refusal
 from perilune.model.iana import IntegId, KeId, NotifyType, PrfId, ProtocolId, SnId, TransformType
-from perilune.model.proposal import Encryption, EspSuite, IkeSuite, Proposal, Transform, chosen_encryption
+from perilune.model.proposal import (
+    NO_ENCRYPTION,
+    Encryption,
+    EspSuite,
+    IkeSuite,
+    Proposal,
+    Transform,
+    chosen_encryption,
+)
 
 _NONE: Final = 0
 _OPTIONAL: Final[dict[int, frozenset[int]]] = {
+    ProtocolId.AH: frozenset({TransformType.KE}),
     ProtocolId.IKE: frozenset({TransformType.INTEG}),
     ProtocolId.ESP: frozenset({TransformType.INTEG, TransformType.KE}),
 }
 """Types whose number 0 is NONE, which is as good as leaving the type out (sections 3.3.2 and 3.3.3)."""
 
 _MANDATORY: Final[dict[int, tuple[TransformType, ...]]] = {
+    ProtocolId.AH: (TransformType.INTEG, TransformType.SN),
     ProtocolId.IKE: (TransformType.ENCR, TransformType.PRF, TransformType.KE),
     ProtocolId.ESP: (TransformType.ENCR, TransformType.SN),
 }
@@ -55,6 +65,8 @@ class Choice:
         )
 
     def _encryption(self) -> Encryption:
+        if self.proposal.protocol == ProtocolId.AH:
+            return NO_ENCRYPTION
         return chosen_encryption(self._of(TransformType.ENCR) or Transform(TransformType.ENCR, 0))
 
     def _integrity(self) -> IntegId:

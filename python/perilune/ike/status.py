@@ -11,6 +11,7 @@ from perilune.databases.spd import PolicyId
 from perilune.ike.names import ChildName, IkeName
 from perilune.ike.nat import Nat
 from perilune.model.address import Path
+from perilune.model.iana import ProtocolId
 from perilune.model.identity import Identity
 from perilune.model.proposal import EspSuite, IkeSuite
 from perilune.model.selector import TrafficSelector
@@ -49,6 +50,7 @@ class ChildSaStatus:
     state: ChildSaState
     policy: PolicyId
     suite: EspSuite
+    protocol: ProtocolId
     mode: Mode
     local: tuple[TrafficSelector, ...]
     remote: tuple[TrafficSelector, ...]

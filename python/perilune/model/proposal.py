@@ -115,6 +115,9 @@ def chosen_encryption(transform: Transform) -> Encryption:
     return Encryption(id_, max(ENCRYPTION[id_].key_bits) if bits is None else bits)
 
 
+NO_ENCRYPTION = Encryption(EncrId.ENCR_NULL, 0)
+"""What an SA of AH has."""
+
 INTEG_KEY_OCTETS = {id_: algorithm.key_octets for id_, algorithm in INTEGRITY.items()}
 """Key length of each integrity algorithm in octets."""
 

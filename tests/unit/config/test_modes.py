@@ -5,10 +5,12 @@ from __future__ import annotations
 import pytest
 
 from perilune.config.load import load_text
+from perilune.config.problems import InvalidConfigError
 from perilune.databases.child_form import ChildForm
 from perilune.databases.pad import ChildPolicy
 from perilune.databases.processing import DontFragment, Mode, TfcToPathMtu
 from perilune.databases.spd import Action
+from perilune.model.iana import ProtocolId
 from perilune.model.time import Duration
 
 
@@ -42,3 +44,33 @@ def test_form_of_a_child(text: str, form: ChildForm) -> None:
 @pytest.mark.parametrize("mode", ["transport", "beet"])
 def test_child_in_every_mode_has_proposals(mode: str) -> None:
     assert child(f"mode = {mode}").proposals
+
+
+@pytest.mark.parametrize(
+    ("text", "proposals"),
+    [
+        ("", ["ESP", "ESP"]),
+        ("ah_proposals = sha256", ["AH"]),
+        ("ah_proposals = sha256-x25519, aes256gmac-esn", ["AH", "AH"]),
+        ("ah_proposals = default\nesp_proposals = aes256gcm16", ["ESP", "AH"]),
+    ],
+)
+def test_proposals_of_both_protocols(text: str, proposals: list[str]) -> None:
+    assert [ProtocolId(one.protocol).name for one in child(text).proposals] == proposals
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("ah_proposals = aes256-sha256", "AH has an integrity algorithm and nothing else"),
+        ("ah_proposals = x25519", "AH needs an integrity algorithm"),
+        ("ah_proposals = noauth", "AH needs an integrity algorithm"),
+        ("ah_proposals = sha265", "is no algorithm that is known here (did you mean 'sha256'?)"),
+        ("ah_proposals = md5", "AUTH_HMAC_MD5_96: insecure"),
+        ("ah_proposals = sha256\ntfc_padding = mtu", "AH has no padding"),
+    ],
+)
+def test_mistakes_of_ah(text: str, message: str) -> None:
+    with pytest.raises(InvalidConfigError) as caught:
+        child(text)
+    assert message in str(caught.value)

@@ -21,7 +21,7 @@ from perilune.databases.spd import Action, SpdEntry
 from perilune.dataplane.stats import PolicyStats, SaStats
 from perilune.ike.status import ChildSaStatus, IkeSaStatus
 from perilune.model.algorithms import ENCRYPTION
-from perilune.model.iana import EncrId, IntegId, KeId, SnId
+from perilune.model.iana import EncrId, IntegId, KeId, ProtocolId, SnId
 from perilune.model.proposal import Encryption
 from perilune.model.selector import TrafficSelector
 from perilune.model.spi import Spi, format_ike_spi
@@ -89,13 +89,14 @@ def describe_child_sa(child: ChildSaStatus, node: IpsecNode, counters: SaCounter
         "reqid": str(child.policy),
         "state": child.state.name,
         "mode": child.mode.name,
-        "protocol": "ESP",
+        "protocol": child.protocol.name,
     }
     if child.encapsulation is Encapsulation.UDP:
         tree["encap"] = "yes"
     tree["spi-in"] = f"{child.name.spi_in:08x}"
     tree["spi-out"] = f"{child.name.spi_out:08x}"
-    tree |= _encryption(child.suite.encryption)
+    if child.protocol is ProtocolId.ESP:
+        tree |= _encryption(child.suite.encryption)
     tree |= _integrity(child.suite.integrity)
     if child.suite.key_exchange is not KeId.NONE:
         tree["dh-group"] = _group(child.suite.key_exchange)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from perilune.config.ah_proposals import AH_PROPOSALS
 from perilune.config.identities import PEERS
 from perilune.config.proposals import ESP_PROPOSALS
 from perilune.config.sa_values import MTU, TFC
@@ -77,11 +78,18 @@ ESP_PROPOSALS_KEY: Key[tuple[Proposal, ...]] = Key(
     "default",
     "Algorithms of the child, best first; see *Proposals*. A key exchange in them is for rekeying.",
 )
+AH_PROPOSALS_KEY: OptionalKey[tuple[Proposal, ...]] = OptionalKey(
+    "ah_proposals",
+    AH_PROPOSALS,
+    "none",
+    "Algorithms of AH, best first. Without `esp_proposals` beside it, the child is AH's alone; with them, ESP"
+    " is preferred.",
+)
 ALLOW_INSECURE: Key[bool] = Key(
     "allow_insecure",
     YES_NO,
     "no",
-    "Whether `esp_proposals` may have algorithms that are for old peers only; see *Proposals*. The log warns"
+    "Whether its proposals may have algorithms that are for old peers only; see *Proposals*. The log warns"
     " of them.",
 )
 LOCAL_TS: Key[tuple[ChildSelector, ...]] = Key(
@@ -207,6 +215,7 @@ CHILD = SectionSchema(
     keys=(
         MODE,
         ESP_PROPOSALS_KEY,
+        AH_PROPOSALS_KEY,
         ALLOW_INSECURE,
         LOCAL_TS,
         REMOTE_TS,
@@ -233,7 +242,6 @@ CHILD = SectionSchema(
         HOSTACCESS,
     ),
     unsupported_keys=(
-        UnsupportedKey("ah_proposals"),
         UnsupportedKey("copy_ecn", ON),
         UnsupportedKey("hw_offload", (*OFF, "auto")),
         UnsupportedKey("if_id_in", ("0",)),

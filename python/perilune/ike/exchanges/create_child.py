@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Self
 
 from perilune.databases.pad import ChildPolicy
 from perilune.dataplane.events import Flow
@@ -20,7 +21,7 @@ from perilune.ike.negotiation import key_exchanges
 from perilune.ike.received import find_error, require
 from perilune.ike.refusal import Refusal, refused_by_peer, refused_by_us
 from perilune.model.errors import PeerError
-from perilune.model.iana import ExchangeType, KeId, NotifyType, ProtocolId
+from perilune.model.iana import ExchangeType, KeId, NotifyType
 from perilune.model.time import Instant
 from perilune.wire.payloads import DeletePayload, NoncePayload, NotifyPayload, Payload
 
@@ -85,9 +86,8 @@ class CreateChild:
             local, remote = self.old.agreement.local, self.old.agreement.remote
         else:
             local, remote = selectors_to_offer(self.policy, sa.peer.init_path, self.flow)
-        return ChildOffer.of_policy(
-            sa.peer.entry.name, self.policy, sa.context.spis.take_inbound(), local, remote
-        )
+        spi_in = sa.context.spis.take_inbound()
+        return ChildOffer.of_policy(sa.peer.entry.name, self.policy, sa.peer.nat, spi_in, (local, remote))
 
     def _rekey_notify(self) -> tuple[Payload, ...]:
         if self.old is None:
@@ -96,7 +96,7 @@ class CreateChild:
         ##% The Protocol ID field of the REKEY_SA notification is set to match the
         ##% protocol of the SA we are rekeying
         spi = self.old.spi_in.to_bytes(SPI_OCTETS)
-        return (NotifyPayload(NotifyType.REKEY_SA, b"", ProtocolId.ESP, spi),)
+        return (NotifyPayload(NotifyType.REKEY_SA, b"", self.old.protocol, spi),)
 
     def finish(self, sa: IkeSa, payloads: Sequence[Payload], now: Instant) -> None:
         """Install what was granted, or see to what was not."""
@@ -140,7 +140,7 @@ class CreateChild:
         """Turn down what the peer made of our request, and close it there."""
         sa.context.spis.give_back_inbound(attempt.offer.spi_in)
         sa.context.outbox.tell(refused_by_us(sa.name, self._what, error))
-        sa.enqueue(DeleteUnwanted(attempt.offer.spi_in.to_bytes(SPI_OCTETS)), now)
+        sa.enqueue(DeleteUnwanted.of_offer(attempt.offer), now)
         self._failed(sa, now)
 
     def _refused(self, sa: IkeSa, attempt: _Attempt, error: NotifyPayload, now: Instant) -> None:
@@ -219,11 +219,20 @@ class DeleteUnwanted:
     """Close a Child SA that the peer has and that was never installed here."""
 
     spi_in: bytes
+    protocols: tuple[int, ...]
+    """All that it may be of: the peer chose one of them."""
+
     exchange: ExchangeType = field(default=ExchangeType.INFORMATIONAL, init=False)
+
+    @classmethod
+    def of_offer(cls, offer: ChildOffer) -> Self:
+        """Return the task for what a peer made of an offer."""
+        protocols = dict.fromkeys(proposal.protocol for proposal in offer.proposals)
+        return cls(offer.spi_in.to_bytes(SPI_OCTETS), tuple(protocols))
 
     def begin(self, sa: IkeSa, now: Instant) -> Sequence[Payload] | None:
         """Return the request."""
-        return (DeletePayload(ProtocolId.ESP, (self.spi_in,)),)
+        return tuple(DeletePayload(protocol, (self.spi_in,)) for protocol in self.protocols)
 
     def finish(self, sa: IkeSa, payloads: Sequence[Payload], now: Instant) -> None:
         """Do nothing: there is nothing here."""

@@ -56,7 +56,7 @@ def _answer_child(sa: IkeSa, payloads: Sequence[Payload], now: Instant) -> Outco
     if rekey is None:
         return _create(sa, payloads, now, None)
     old = sa.children.with_outbound(Spi(int.from_bytes(rekey.spi)))
-    if old is None or rekey.protocol != ProtocolId.ESP:
+    if old is None or rekey.protocol != old.protocol:
         return _not_found(sa, rekey)
     ##= https://www.rfc-editor.org/rfc/rfc7296#section-2.25.1
     ##% If a peer receives a request to rekey a Child SA that it is currently

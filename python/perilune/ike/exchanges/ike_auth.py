@@ -11,7 +11,7 @@ from perilune.ike.authenticated import Authenticated
 from perilune.ike.channel import Channel, Malformed, Response
 from perilune.ike.child_agreement import Nonces, agree
 from perilune.ike.child_authorization import require_authorized
-from perilune.ike.child_offer import SPI_OCTETS, ChildOffer
+from perilune.ike.child_offer import ChildOffer
 from perilune.ike.child_selectors import selectors_to_offer
 from perilune.ike.context import Context
 from perilune.ike.events import AuthenticationFailed, DownReason, Dropped, IkeSaUp
@@ -129,7 +129,9 @@ class Authentication:
         selectors = selectors_to_offer(wanted.policy, path, wanted.flow)
         spi_in = self._context.spis.take_inbound()
         name = self.initiation.entry.name
-        return ChildOffer.of_policy(name, wanted.policy, spi_in, *selectors).without_key_exchange()
+        return ChildOffer.of_policy(
+            name, wanted.policy, self._done.nat, spi_in, selectors
+        ).without_key_exchange()
 
     def _local_auth(self, secret: Secret, id_i: IdPayload) -> bytes:
         keyed = self._done.keyed
@@ -241,7 +243,7 @@ class Authentication:
                 return
             except PeerError as refusal:
                 self._context.outbox.tell(refused_by_us(sa.name, what, refusal))
-                sa.enqueue(DeleteUnwanted(offer.spi_in.to_bytes(SPI_OCTETS)), now)
+                sa.enqueue(DeleteUnwanted.of_offer(offer), now)
         self._context.spis.give_back_inbound(offer.spi_in)
         self._context.wishes.failed(key, now)
 

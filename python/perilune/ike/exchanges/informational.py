@@ -56,7 +56,7 @@ class DeleteChild:
         ##% SA, an INFORMATIONAL exchange with one or more Delete payloads is
         ##% sent listing the SPIs (as they would be expected in the headers of
         ##% inbound packets) of the SAs to be deleted.
-        return (DeletePayload(ProtocolId.ESP, (self.child.spi_in.to_bytes(SPI_OCTETS),)),)
+        return (DeletePayload(self.child.protocol, (self.child.spi_in.to_bytes(SPI_OCTETS),)),)
 
     def finish(self, sa: IkeSa, payloads: Sequence[Payload], now: Instant) -> None:
         """Remove the child, whatever the response says."""
@@ -102,15 +102,20 @@ def answer(sa: IkeSa, payloads: Sequence[Payload], now: Instant) -> Outcome:
         sa.context.outbox.tell(failed)
         return Outcome((), DownReason.REFUSED)
     _tell_unknown_spis(sa, payloads)
-    spis = [spi for delete in deletes if delete.protocol == ProtocolId.ESP for spi in delete.spis]
-    answered = [ours for spi in spis if (ours := _delete_child(sa, Spi(int.from_bytes(spi)), now))]
-    return Outcome((DeletePayload(ProtocolId.ESP, tuple(answered)),) if answered else ())
+    answered = [answer for delete in deletes if (answer := _delete_children(sa, delete, now)).spis]
+    return Outcome(tuple(answered))
 
 
-def _delete_child(sa: IkeSa, spi_out: Spi, now: Instant) -> bytes | None:
+def _delete_children(sa: IkeSa, delete: DeletePayload, now: Instant) -> DeletePayload:
+    """Remove the children of a Delete payload, and return the one that answers it."""
+    ours = (_delete_child(sa, delete.protocol, Spi(int.from_bytes(spi)), now) for spi in delete.spis)
+    return DeletePayload(delete.protocol, tuple(spi for spi in ours if spi))
+
+
+def _delete_child(sa: IkeSa, protocol: int, spi_out: Spi, now: Instant) -> bytes | None:
     """Remove the child whose packets the peer receives with an SPI, and return our SPI to answer with."""
     child = sa.children.with_outbound(spi_out)
-    if child is None:
+    if child is None or child.protocol != protocol:
         return None
     if isinstance(sa.tasks.active, DeleteChild) and sa.tasks.active.child is child:
         ##= https://www.rfc-editor.org/rfc/rfc7296#section-1.4.1

@@ -29,6 +29,7 @@ from perilune.ike.events import (
     Refused,
 )
 from perilune.ike.names import IkeName
+from perilune.model.iana import ProtocolId
 from perilune.model.spi import IkeSpi
 from perilune.model.time import Duration
 from support.nodes import CHILD, CHILD_STATUS, IKE, IKE_STATUS, NOW, PATH, ExampleNode
@@ -45,6 +46,7 @@ CHILD_UP = ChildSaUp(
     ike=IKE,
     child=CHILD,
     suite=CHILD_STATUS.suite,
+    protocol=ProtocolId.ESP,
     mode=Mode.TUNNEL,
     encapsulation=Encapsulation.UDP,
     path=PATH,
