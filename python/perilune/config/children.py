@@ -53,6 +53,7 @@ def read_child(reader: Reader) -> ChildPolicy:
         close_action=reader.get(keys.CLOSE_ACTION),
         dpd_action=reader.get(keys.DPD_ACTION),
         replay_window_packets=reader.get(keys.REPLAY_WINDOW),
+        icmp_errors=reader.get(keys.ICMP_ERRORS),
         priority=reader.get(keys.PRIORITY) or None,
         peers=reader.find(keys.PEERS_KEY) or (),
     )

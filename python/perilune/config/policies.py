@@ -12,7 +12,7 @@ from perilune.config.traffic_selectors import ANY_PORT, OPAQUE
 from perilune.config.values import nearest, quote
 from perilune.databases.conditions import NOT_POPULATED, Conditions
 from perilune.databases.pad import ChildPolicy, ChildSelector, PadEntry
-from perilune.databases.spd import LAST_TEMPLATE, Action, SpdTemplate, Way
+from perilune.databases.spd import LAST_TEMPLATE, Action, IcmpErrors, SpdTemplate, Way
 from perilune.model.errors import LocalError
 from perilune.model.selector import ANY_PROTOCOL, TrafficSelector
 
@@ -74,6 +74,7 @@ def _read(reader: Reader, order: int, connections: Sequence[PadEntry]) -> SpdTem
         remote=remote,
         conditions=conditions,
         populate=reader.get(keys.PFP),
+        icmp_errors=reader.find(keys.ICMP_ERRORS) or (child.icmp_errors if child else IcmpErrors.RELATED),
         connection=connection,
         child=child.name if child is not None else "",
     )
@@ -198,6 +199,8 @@ def _check_allowed(
 def _check_protection(reader: Reader, action: Action) -> None:
     populate = reader.get(keys.PFP)
     if action is not Action.PROTECT:
+        if reader.has(keys.ICMP_ERRORS):
+            reader.error("only 'action = protect' has SAs to carry them", keys.ICMP_ERRORS)
         if populate != NOT_POPULATED:
             reader.error("only 'action = protect' makes SAs to populate", keys.PFP)
         return

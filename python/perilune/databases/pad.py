@@ -11,7 +11,7 @@ from ipaddress import IPv4Network, IPv6Network
 
 from perilune.databases.child_form import ChildForm
 from perilune.databases.sad import Lifetime
-from perilune.databases.spd import Action
+from perilune.databases.spd import Action, IcmpErrors
 from perilune.model.address import IKE_PORT, IpAddress
 from perilune.model.identity import Identity
 from perilune.model.identity_pattern import IdentityPattern, matches, same_identity
@@ -131,6 +131,9 @@ class ChildPolicy:
     replay_window_packets: int = 128
     priority: int | None = None
     """Place in the SPD, smaller first; None puts narrower selectors before wider ones."""
+
+    icmp_errors: IcmpErrors = IcmpErrors.RELATED
+    """Which ICMP errors its SAs carry; an entry of `policies` says so for its own."""
 
     peers: tuple[Identity | IdentityPattern, ...] = ()
     """Names of those who may have it, of all that the connection accepts; none is all of them (section

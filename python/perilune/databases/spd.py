@@ -44,6 +44,19 @@ class Way(Enum):
     """Those that leave: SPD-O."""
 
 
+class IcmpErrors(Enum):
+    """Which ICMP errors the SAs of an SPD entry carry (RFC 4301, section 6.2)."""
+
+    CHECKED = "checked"
+    """Those about packets of the SA: one that selectors select and that is about another is not let in."""
+
+    RELATED = "related"
+    """Those that the selectors select, and all others that are about packets of the SA."""
+
+    SELECTED = "selected"
+    """Those that the selectors select, whatever they are about."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpdEntry:
     """One entry of the SPD.
@@ -78,6 +91,9 @@ class SpdEntry:
     acquires: bool = True
     """Whether a packet that finds no SA asks for one and is held meanwhile; else it is dropped."""
 
+    icmp_errors: IcmpErrors = IcmpErrors.RELATED
+    """What its SAs carry besides what it selects."""
+
     def __post_init__(self) -> None:
         if not self.local or not self.remote:
             raise LocalError(f"policy {self.name} needs a selector for each end")
@@ -99,6 +115,7 @@ class SpdTemplate:
     remote: tuple[TrafficSelector, ...]
     conditions: Conditions = UNCONDITIONAL
     populate: Populate = NOT_POPULATED
+    icmp_errors: IcmpErrors = IcmpErrors.RELATED
     connection: str = ""
     """Of the child; empty where nothing is protected."""
 

@@ -142,6 +142,7 @@ class NativePolicy(TypedDict):
     local: list[NativeSelector]
     remote: list[NativeSelector]
     hold: bool
+    icmp_errors: str
 
 
 def native_changes(changes: Iterable[Change]) -> list[tuple[str, object]]:
@@ -224,6 +225,7 @@ def _native_policy(entry: SpdEntry) -> NativePolicy:
         "local": _native_selectors(entry.local),
         "remote": _native_selectors(entry.remote),
         "hold": entry.acquires,
+        "icmp_errors": entry.icmp_errors.value,
     }
 
 

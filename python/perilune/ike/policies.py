@@ -12,7 +12,7 @@ from typing import Final
 from perilune.databases.changes import AddPolicy, RemovePolicy
 from perilune.databases.conditions import NOT_POPULATED, UNCONDITIONAL, Conditions, Populate
 from perilune.databases.pad import ChildPolicy
-from perilune.databases.spd import Action, PolicyId, SpdEntry, SpdTemplate, Way
+from perilune.databases.spd import Action, IcmpErrors, PolicyId, SpdEntry, SpdTemplate, Way
 from perilune.dataplane.events import Flow
 from perilune.ike.outbox import Outbox
 from perilune.model.address import IpAddress
@@ -42,6 +42,7 @@ class PolicyWish:
     way: Way = Way.BOTH
     conditions: Conditions = UNCONDITIONAL
     populate: Populate = NOT_POPULATED
+    icmp_errors: IcmpErrors = IcmpErrors.RELATED
 
     @classmethod
     def of_template(cls, template: SpdTemplate) -> PolicyWish:
@@ -58,6 +59,7 @@ class PolicyWish:
             way=template.way,
             conditions=template.conditions,
             populate=template.populate,
+            icmp_errors=template.icmp_errors,
         )
 
     @classmethod
@@ -72,7 +74,17 @@ class PolicyWish:
     ) -> PolicyWish:
         """Return the entry for a child with these selectors."""
         priority = child.priority if child.priority is not None else priority_of(child.action, local, remote)
-        return cls(connection, child.name, child.action, priority, local, remote, acquires, child.spd_entry)
+        return cls(
+            connection,
+            child.name,
+            child.action,
+            priority,
+            local,
+            remote,
+            acquires,
+            child.spd_entry,
+            icmp_errors=child.icmp_errors,
+        )
 
     def serves(self, other: PolicyWish) -> bool:
         """Whether an SA for `other` may serve this entry: it is the same child's and selects as much."""
@@ -102,6 +114,7 @@ class PolicyWish:
             way=self.way,
             conditions=self.conditions,
             populate=self.populate,
+            icmp_errors=self.icmp_errors,
         )
 
 

@@ -13,9 +13,9 @@
 use std::time::Instant as Clock;
 
 use perilune_engine::{
-    Action, AesKeyBits, Change, Direction, Encapsulation, Engine, Instant, Integrity, Keys,
-    Lifetimes, Lookup, Mode, OpenedBatch, Path, PathInfo, PolicyConfig, PolicyId, Populate, Ports,
-    Processing, Progress, SaConfig, SealedBatch, SelectorPair, SequenceState, Suite,
+    Action, AesKeyBits, Change, Direction, Encapsulation, Engine, IcmpErrors, Instant, Integrity,
+    Keys, Lifetimes, Lookup, Mode, OpenedBatch, Path, PathInfo, PolicyConfig, PolicyId, Populate,
+    Ports, Processing, Progress, SaConfig, SealedBatch, SelectorPair, SequenceState, Suite,
     TrafficSelector,
 };
 
@@ -112,6 +112,7 @@ fn engine(suite: Suite, direction: Direction) -> Engine {
         direction: None,
         populate: Populate::default(),
         hold: false,
+        icmp_errors: IcmpErrors::default(),
     };
     let is_outbound = direction == Direction::Outbound;
     let (local, remote) = if is_outbound { (1, 2) } else { (2, 1) };

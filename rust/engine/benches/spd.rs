@@ -15,8 +15,8 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Instant as Clock;
 
 use perilune_engine::{
-    Action, Change, Conditions, Engine, Instant, Masked, OutboundWorker, PolicyConfig, PolicyId,
-    Populate, Ports, SealedBatch, SelectorPair, TrafficSelector,
+    Action, Change, Conditions, Engine, IcmpErrors, Instant, Masked, OutboundWorker, PolicyConfig,
+    PolicyId, Populate, Ports, SealedBatch, SelectorPair, TrafficSelector,
 };
 
 const NOW: Instant = Instant(1);
@@ -159,6 +159,7 @@ fn add(kind: Policies, n: u32) -> Change {
         direction: None,
         populate: Populate::default(),
         hold: false,
+        icmp_errors: IcmpErrors::default(),
     })
 }
 

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use crate::icmp_errors::IcmpErrors;
 use crate::path::{Encapsulation, Path};
 use crate::populate::Populate;
 use crate::processing::{Lookup, Processing};
@@ -163,6 +164,8 @@ pub struct PolicyConfig {
     pub populate: Populate,
     /// Keep packets until an SA exists instead of dropping them. Protect only.
     pub hold: bool,
+    /// Which ICMP errors its SAs carry. Protect only.
+    pub icmp_errors: IcmpErrors,
 }
 
 /// One step of a transaction.

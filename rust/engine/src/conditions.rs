@@ -2,6 +2,8 @@
 
 use perilune_wire::flow::FlowKey;
 
+use crate::processing::Mode;
+
 /// Bits that count, and what they have to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Masked<T> {
@@ -36,6 +38,26 @@ impl Conditions {
     /// Whether nothing is asked for.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
+    }
+
+    /// What of this is asked of a packet that an SA of some mode brings.
+    ///
+    /// Not the class, whose DSCP is for the sender to choose an SA by and may be another one on the
+    /// way, as ECN may, nor the user, whom no packet names. A flow label counts where it was inside a
+    /// tunnel.
+    #[must_use]
+    pub(crate) fn on_arrival(&self, mode: Mode) -> Self {
+        //= https://www.rfc-editor.org/rfc/rfc4301#section-4.1
+        //# the value
+        //# is not employed for SA selection and MUST NOT be checked as part of
+        //# SA/packet validation.
+        Self {
+            tos: None,
+            traffic_class: None,
+            user: None,
+            flow_label: self.flow_label.filter(|_| mode == Mode::Tunnel),
+            ..self.clone()
+        }
     }
 
     /// Whether a packet that leaves is as it has to be; for one that arrives, ask with

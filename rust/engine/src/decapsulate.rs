@@ -8,7 +8,7 @@ use crate::drop_reason::DropReason;
 use crate::engine::Engine;
 use crate::inbound::Incoming;
 use crate::opened_batch::OpenedBatch;
-use crate::sa::InboundSa;
+use crate::sa::{InboundSa, SadEntry};
 
 const CONGESTION_EXPERIENCED: u8 = 3;
 
@@ -17,7 +17,7 @@ impl Engine {
     #[inline]
     pub(crate) fn decapsulate(
         &self,
-        sa: &InboundSa,
+        entry: &SadEntry<InboundSa>,
         inner: &mut [u8],
         next_header: u8,
         incoming: &Incoming<'_>,
@@ -29,13 +29,12 @@ impl Engine {
             NEXT_HEADER_DUMMY => return Err(DropReason::DummyPacket),
             _ => return Err(DropReason::NextHeaderUnknown),
         };
+        let sa = &entry.sa;
         let mut packet = ip::parse(inner).ok_or(DropReason::InnerMalformed)?;
         if packet.flow.is_ipv6() != is_ipv6 {
             return Err(DropReason::InnerMalformed);
         }
-        if !sa.common.selectors.contains_inbound(&packet.flow) {
-            return Err(DropReason::SelectorMismatch);
-        }
+        entry.admit(inner, &packet)?;
         let ecn = decapsulated_ecn(packet.traffic_class & 3, incoming.from.traffic_class & 3)?;
         if ecn != packet.traffic_class & 3 {
             ip::set_ecn(inner, ecn);

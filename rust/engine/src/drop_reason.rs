@@ -55,6 +55,12 @@ drop_reasons! {
     HoldOverflow => "hold_overflow", "pushed out of the queue of packets that wait for an SA", false;
     /// The policy for which the packet was held is gone.
     HoldPolicyRemoved => "hold_policy_removed", "held for a policy that was removed", false;
+    /// An ICMP error that its SA does not select, and that is not about a packet of that SA (RFC 4301,
+    /// section 6.2).
+    IcmpErrorForeign => "icmp_error_foreign", "ICMP error about a packet that its SA does not carry", true;
+    /// An ICMP error that no SPD entry lets out, and there is no SA for answers to the packet that caused
+    /// it (RFC 4301, section 6.2).
+    IcmpErrorUnrelated => "icmp_error_unrelated", "ICMP error about a packet that no SA answers", true;
     /// The ICV is wrong: damaged or forged (RFC 4303, section 3.4.4).
     IntegrityFailed => "integrity_failed", "integrity check failed", true;
     /// The decrypted packet is not a sound IP packet.

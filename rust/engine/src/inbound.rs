@@ -133,7 +133,7 @@ impl Engine {
             };
             return self.open_inner(sad, entry, parts, incoming, out);
         }
-        self.decapsulate(sa, inner, next_header, incoming, out)
+        self.decapsulate(entry, inner, next_header, incoming, out)
     }
 
     /// Whether an SA may still be used.

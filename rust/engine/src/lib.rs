@@ -11,6 +11,7 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+mod admission;
 mod ah;
 mod audit;
 mod change;
@@ -29,6 +30,7 @@ mod event;
 mod flow_cache;
 mod fragments;
 mod hold;
+mod icmp_errors;
 mod inbound;
 mod index_key;
 mod lifetime;
@@ -76,6 +78,7 @@ pub use drop_reason::DropReason;
 pub use engine::{Engine, Progress};
 pub use error::EngineError;
 pub use event::{Event, Limit};
+pub use icmp_errors::IcmpErrors;
 pub use inbound::InboundWorker;
 pub use opened_batch::OpenedBatch;
 pub use outbound::OutboundWorker;

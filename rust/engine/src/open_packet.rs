@@ -187,7 +187,7 @@ impl Engine {
                     let within = inner.entry.sa.common.within;
                     within.is_some_and(|id| id.spi == before.sa.common.spi)
                 });
-                self.admit(&before.sa, layers, is_of_bundle, incoming)?;
+                self.admit(before, layers, is_of_bundle, incoming)?;
             }
             let Some(found) = next else {
                 return Ok(());
@@ -249,14 +249,15 @@ impl Engine {
     /// Whether what came out of an SA may have been in it (RFC 4301, section 5.2, step 4).
     fn admit(
         &self,
-        sa: &InboundSa,
+        entry: &Entry,
         layers: &Layers<'_>,
         is_of_bundle: bool,
         incoming: &Incoming<'_>,
     ) -> Result<(), DropReason> {
         let outline = ip::parse(&layers.packet).ok_or(DropReason::InnerMalformed)?;
-        if !is_of_bundle && !sa.common.selectors.contains_inbound(&outline.flow) {
-            return Err(DropReason::SelectorMismatch);
+        let sa = &entry.sa;
+        if !is_of_bundle {
+            entry.admit(&layers.packet, &outline)?;
         }
         let octets = u64::try_from(outline.total).unwrap_or(u64::MAX);
         if !self.charge(&sa.common, octets) {

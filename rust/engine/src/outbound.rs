@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::ops::ControlFlow;
 
 use perilune_wire::flow::FlowKey;
+use perilune_wire::icmp;
 use perilune_wire::segment::Superpacket;
 
 use crate::change::Action;
@@ -12,6 +13,7 @@ use crate::engine::{CachedTables, Engine, Progress};
 use crate::event::{Event, Limit};
 use crate::flow_cache::{Epoch, FlowCache, Verdict};
 use crate::hold::Wanted;
+use crate::icmp_errors::leaves_errors_open;
 use crate::sa::{OutboundSa, SadEntry};
 use crate::sealed_batch::SealedBatch;
 use crate::spd::SpdEntry;
@@ -162,7 +164,11 @@ impl Engine {
         } else {
             find()
         };
-        let Some(policy) = verdict.policy.and_then(|place| tables.spd.entry(place)) else {
+        let selected = verdict.policy.and_then(|place| tables.spd.entry(place));
+        if icmp::is_error(flow) && selected.is_none_or(|policy| leaves_errors_open(policy, flow)) {
+            return self.route_error(tables, selected, outgoing, out);
+        }
+        let Some(policy) = selected else {
             return Some(self.drop_rest(outgoing, outgoing.from, DropReason::NoPolicy, None));
         };
         match (
@@ -170,19 +176,29 @@ impl Engine {
             verdict.sa.and_then(|place| policy.sas.get(place)),
         ) {
             (Action::Bypass, _) => Some(bypass(policy, outgoing, out)),
-            (Action::Discard, _) => Some(self.discard(policy, outgoing)),
-            (Action::Protect, Some(entry)) => {
-                let is_usable = self.is_usable(&entry.sa, outgoing.now);
-                is_usable.then(|| {
-                    if entry.sa.common.is_plain_tunnel() && fits_path(entry, outgoing) {
-                        self.protect(policy, entry, outgoing, out)
-                    } else {
-                        self.protect_whole(tables, policy, entry, outgoing, out)
-                    }
-                })
-            }
+            (Action::Discard, _) => Some(self.discard(policy, outgoing, DropReason::PolicyDiscard)),
+            (Action::Protect, Some(entry)) => self.send_on(tables, policy, entry, outgoing, out),
             (Action::Protect, None) => Some(self.wait_for_sa(policy, outgoing, tables.generation)),
         }
+    }
+
+    /// Send a frame on an SA; `None` when that has ended.
+    #[inline]
+    pub(crate) fn send_on(
+        &self,
+        tables: &Tables,
+        policy: &SpdEntry,
+        entry: &SadEntry<OutboundSa>,
+        outgoing: &Outgoing<'_>,
+        out: &mut SealedBatch,
+    ) -> Option<Flow> {
+        self.is_usable(&entry.sa, outgoing.now).then(|| {
+            if entry.sa.common.is_plain_tunnel() && fits_path(entry, outgoing) {
+                self.protect(policy, entry, outgoing, out)
+            } else {
+                self.protect_whole(tables, policy, entry, outgoing, out)
+            }
+        })
     }
 
     #[inline]
@@ -195,14 +211,19 @@ impl Engine {
 
     /// Drop a frame because its entry says so, which is something that the entry has done.
     #[cold]
-    fn discard(&self, policy: &SpdEntry, outgoing: &Outgoing<'_>) -> Flow {
+    pub(crate) fn discard(
+        &self,
+        policy: &SpdEntry,
+        outgoing: &Outgoing<'_>,
+        reason: DropReason,
+    ) -> Flow {
         let (packet, from) = (&outgoing.packet, outgoing.from);
         let octets: usize = (from..packet.count())
             .map(|index| packet.octets(index))
             .sum();
         let packets = packet.count().saturating_sub(from);
         policy.counters.add(long(packets), long(octets));
-        self.drop_rest(outgoing, from, DropReason::PolicyDiscard, None)
+        self.drop_rest(outgoing, from, reason, None)
     }
 
     /// Keep or drop a packet that has no SA, and ask for one.

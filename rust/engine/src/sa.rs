@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use crate::change::{Direction, PolicyId, SaConfig, SaId};
+use crate::admission::Arrivals;
+use crate::change::{Direction, PolicyConfig, PolicyId, SaConfig, SaId};
 use crate::compression::Compression;
 use crate::error::EngineError;
 use crate::lifetime::Lifetime;
@@ -68,6 +69,9 @@ pub(crate) struct SadEntry<T> {
     pub(crate) sa: Arc<T>,
     pub(crate) path: Path,
     pub(crate) encapsulation: Encapsulation,
+    /// What the SPD entry asks of packets that arrive; `None` when nothing out of the ordinary, and
+    /// for outbound SAs.
+    pub(crate) arrivals: Option<Arc<Arrivals>>,
 }
 
 impl SaCommon {
@@ -96,7 +100,7 @@ impl SaCommon {
             within: config.within,
             suite: config.suite,
             esn: config.esn,
-            selectors: config.selectors.clone(),
+            selectors: selectors_of(config),
             protection: Protection::new(config.suite, &config.keys)?,
             lifetime: Lifetime::new(&config.lifetimes, now),
             is_plain: is_plain_tunnel(config),
@@ -162,6 +166,15 @@ impl SaCommon {
     }
 }
 
+/// The selectors to check packets with; on arrival some conditions do not count.
+fn selectors_of(config: &SaConfig) -> SelectorPair {
+    let mut selectors = config.selectors.clone();
+    if config.direction == Direction::Inbound {
+        selectors.conditions = selectors.conditions.on_arrival(config.processing.mode);
+    }
+    selectors
+}
+
 /// Whether the form of the packets is one that the standards have.
 fn check_form(config: &SaConfig) -> Result<(), EngineError> {
     let form = &config.processing;
@@ -220,12 +233,17 @@ impl<T> SadEntry<T> {
             sa: Arc::clone(&self.sa),
             path,
             encapsulation,
+            arrivals: self.arrivals.clone(),
         }
     }
 }
 
 impl SadEntry<InboundSa> {
-    pub(crate) fn new(config: &SaConfig, now: Instant) -> Result<Self, EngineError> {
+    pub(crate) fn new(
+        config: &SaConfig,
+        policy: &PolicyConfig,
+        now: Instant,
+    ) -> Result<Self, EngineError> {
         if config.replay_window > 0 && !config.suite.has_integrity() {
             return Err(EngineError::ReplayWithoutIntegrity);
         }
@@ -241,7 +259,16 @@ impl SadEntry<InboundSa> {
             sa: Arc::new(sa),
             path: config.path,
             encapsulation: config.encapsulation,
+            arrivals: Arrivals::of(policy, config.processing.mode),
         })
+    }
+
+    /// The same SA under an entry that has changed.
+    pub(crate) fn under(&self, policy: &PolicyConfig) -> Self {
+        Self {
+            arrivals: Arrivals::of(policy, self.sa.common.processing.mode),
+            ..self.moved(self.path, self.encapsulation)
+        }
     }
 
     /// Its name.
@@ -280,6 +307,7 @@ impl SadEntry<OutboundSa> {
             sa: Arc::new(sa),
             path: config.path,
             encapsulation: config.encapsulation,
+            arrivals: None,
         })
     }
 

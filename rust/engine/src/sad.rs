@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::change::SaId;
+use crate::change::{PolicyConfig, SaId};
 use crate::cow_map::CowMap;
 use crate::processing::Lookup;
 use crate::sa::{InboundSa, SadEntry};
@@ -67,6 +67,17 @@ impl InboundSad {
                 .from_sender
                 .insert((spi, destination, source), Arc::new(entry)),
         };
+    }
+
+    /// Have the SAs of an SPD entry know that it has changed.
+    pub(crate) fn renew(&mut self, policy: &PolicyConfig) {
+        let served = self
+            .iter()
+            .filter(|entry| entry.sa.common.policy == policy.id);
+        let renewed: Vec<_> = served.map(|entry| entry.under(policy)).collect();
+        for entry in renewed {
+            self.put(entry);
+        }
     }
 
     /// Take out the SA of a name, the most exact that has it.

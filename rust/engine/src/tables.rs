@@ -87,6 +87,9 @@ impl Tables {
         if !self.spd.put(config.clone()) {
             return Err(EngineError::Full);
         }
+        if self.users.get(&config.id).is_some() {
+            self.inbound.renew(config);
+        }
         effects.removed_policies.remove(&config.id);
         Ok(())
     }
@@ -135,7 +138,7 @@ impl Tables {
         let unknown = EngineError::UnknownPolicy(config.policy);
         let policy = self.spd.entry_mut(config.policy).ok_or(unknown)?;
         let common = if config.direction == Direction::Inbound {
-            let entry = SadEntry::<InboundSa>::new(config, now)?;
+            let entry = SadEntry::<InboundSa>::new(config, &policy.config, now)?;
             let common = Arc::clone(&entry.sa.common);
             self.inbound.put(entry);
             common

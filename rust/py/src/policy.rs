@@ -1,7 +1,8 @@
 //! SPD entries as Python gives them.
 
 use perilune_engine::{
-    Action, Conditions, Direction, Masked, PolicyConfig, PolicyId, Populate, SelectorPair,
+    Action, Conditions, Direction, IcmpErrors, Masked, PolicyConfig, PolicyId, Populate,
+    SelectorPair,
 };
 use pyo3::prelude::*;
 
@@ -20,6 +21,7 @@ pub(crate) struct PolicyValues {
     local: Vec<SelectorValues>,
     remote: Vec<SelectorValues>,
     hold: bool,
+    icmp_errors: String,
 }
 
 #[derive(FromPyObject)]
@@ -66,7 +68,19 @@ pub(crate) fn config(values: &PolicyValues) -> PyResult<PolicyConfig> {
             remote_port,
         },
         hold: values.hold,
+        icmp_errors: icmp_errors(&values.icmp_errors)?,
     })
+}
+
+fn icmp_errors(which: &str) -> PyResult<IcmpErrors> {
+    match which {
+        "checked" => Ok(IcmpErrors::Checked),
+        "related" => Ok(IcmpErrors::Related),
+        "selected" => Ok(IcmpErrors::Selected),
+        other => Err(local_error(format!(
+            "{other:?} does not say which ICMP errors SAs carry"
+        ))),
+    }
 }
 
 fn conditions(values: &ConditionsValues) -> Conditions {

@@ -22,7 +22,7 @@ use crate::transport::put;
 
 mod received;
 
-pub use received::{IcmpError, Quoted};
+pub use received::{IcmpError, Quoted, is_error};
 
 /// The most octets of an ICMP error over IPv4 (RFC 1812, section 4.3.2.3).
 pub const MOST_OCTETS_IPV4: usize = 576;

@@ -9,7 +9,7 @@ import pytest
 from perilune.config.load import load_text
 from perilune.config.problems import InvalidConfigError
 from perilune.databases.conditions import NOT_POPULATED, UNCONDITIONAL, Conditions, Masked, Populate
-from perilune.databases.spd import Action, SpdTemplate, Way
+from perilune.databases.spd import Action, IcmpErrors, SpdTemplate, Way
 from perilune.model.selector import TrafficSelector, everything
 
 GATEWAY = """
@@ -153,6 +153,8 @@ def test_entries_are_in_the_order_of_their_numbers() -> None:
         ),
         ("action = bypass\nchild = net", "only 'action = protect' has a child"),
         ("action = bypass\npfp = remote", "only 'action = protect' makes SAs to populate"),
+        ("action = bypass\nicmp_errors = checked", "only 'action = protect' has SAs"),
+        ("action = protect\nchild = net\nicmp_errors = all", "icmp_errors"),
         ("action = bypass\nlocal_ports = 80", "ports need a protocol"),
         ("action = bypass\nprotocol = tcp\nlocal_types = 8", "types need 'protocol = icmp'"),
         ("action = bypass\nlocal_ports = any, 80\nprotocol = tcp", "stand alone"),
@@ -167,6 +169,17 @@ def test_entries_are_in_the_order_of_their_numbers() -> None:
 )
 def test_mistakes(text: str, message: str) -> None:
     assert message in mistake(text)
+
+
+def test_icmp_errors_are_carried_as_the_child_has_it_or_the_entry_itself() -> None:
+    config = GATEWAY.replace("net {", "net { icmp_errors = checked\n")
+    entries = (
+        "a { action = protect\nchild = net }\nb { action = protect\nchild = net\nicmp_errors = selected }"
+    )
+    settings = load_text(f"{config}\npolicies {{ {entries} }}")
+    assert settings.connections[0].children[0].icmp_errors is IcmpErrors.CHECKED
+    assert [one.icmp_errors for one in settings.policies] == [IcmpErrors.CHECKED, IcmpErrors.SELECTED]
+    assert policy("action = protect\nchild = net").icmp_errors is IcmpErrors.RELATED
 
 
 # covers R4301-4.4.1.2-3

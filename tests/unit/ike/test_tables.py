@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from exchanges.settings import child, host, left, secret, selectors
 from perilune.databases.changes import AddPolicy, RemovePolicy
 from perilune.databases.pad import HostName, SharedSecret
+from perilune.databases.spd import IcmpErrors, PolicyId
 from perilune.ike.events import PathWanted
 from perilune.ike.half_open import HalfOpenTable
 from perilune.ike.names import IkeName
@@ -49,6 +50,15 @@ def test_policy_stays_for_as_long_as_somebody_holds_it() -> None:
     table.release(two)
     assert outbox.take_changes() == [RemovePolicy(one)]
     assert table.find(one) is None
+
+
+@pytest.mark.parametrize("carried", IcmpErrors)
+def test_the_entry_of_a_child_carries_its_icmp_errors(carried: IcmpErrors) -> None:
+    policy = child("net", icmp_errors=carried)
+    net = selectors("10.1.0.0/16")
+    assert (
+        PolicyWish.of_child("gw", policy, net, net, acquires=False).entry(PolicyId(1)).icmp_errors is carried
+    )
 
 
 def test_child_serves_the_trap_that_covers_it() -> None:

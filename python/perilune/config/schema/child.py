@@ -20,7 +20,7 @@ from perilune.config.values import COUNT, SIZE, TIME, YES_NO, Kind, choice, numb
 from perilune.databases.pad import ChildSelector, LossAction, StartAction
 from perilune.databases.processing import Mode, TfcToPathMtu
 from perilune.databases.sad import LARGEST_WINDOW_PACKETS, SMALLEST_WINDOW_PACKETS
-from perilune.databases.spd import Action
+from perilune.databases.spd import Action, IcmpErrors
 from perilune.model.errors import ConfigError
 from perilune.model.identity import Identity
 from perilune.model.identity_pattern import IdentityPattern
@@ -169,6 +169,15 @@ PEERS_KEY: OptionalKey[tuple[Identity | IdentityPattern, ...]] = OptionalKey(
     "Which peers may have the child, by identity: it is the name of an SPD entry in the words of RFC 4301,"
     " section 4.4.1.1. swanctl.conf has no such key.",
 )
+ICMP_ERRORS: Key[IcmpErrors] = Key(
+    "icmp_errors",
+    choice({value.value: value for value in IcmpErrors}),
+    "related",
+    "Which ICMP errors the child's SAs carry (RFC 4301, section 6.2): with `selected` those that its traffic"
+    " selectors select, whatever they are about; with `related` also all others that are about packets of"
+    " the SA, wherever they come from; with `checked` only those that are about packets of the SA."
+    " swanctl.conf has no such key.",
+)
 PRIORITY: Key[int] = Key(
     "priority",
     number(0, 2**32 - 1),
@@ -232,6 +241,7 @@ CHILD = SectionSchema(
         CLOSE_ACTION,
         DPD_ACTION,
         REPLAY_WINDOW,
+        ICMP_ERRORS,
         PRIORITY,
         PEERS_KEY,
         TFC_PADDING,

@@ -17,7 +17,7 @@ from perilune.config.policy_values import (
 from perilune.config.schema.section import Key, OptionalKey, SectionSchema
 from perilune.config.values import Kind, choice, number
 from perilune.databases.conditions import LARGEST_FLOW_LABEL, Masked, Populate
-from perilune.databases.spd import LAST_TEMPLATE, Action, Way
+from perilune.databases.spd import LAST_TEMPLATE, Action, IcmpErrors, Way
 
 _LARGEST_USER = 2**32 - 2
 
@@ -110,6 +110,12 @@ PFP: Key[Populate] = Key(
     "Selectors that an SA takes from the packet that asks for it (RFC 4301, section 4.4.1.2): with"
     " `remote`, for instance, each host there has an SA of its own.",
 )
+ICMP_ERRORS: OptionalKey[IcmpErrors] = OptionalKey(
+    "icmp_errors",
+    choice({value.value: value for value in IcmpErrors}),
+    "what the `child` has",
+    "Which ICMP errors its SAs carry; see the same key of children.",
+)
 POLICY = SectionSchema(
     "<policy>",
     "An entry; its name is up to you.",
@@ -131,6 +137,7 @@ POLICY = SectionSchema(
         USER,
         CHILD,
         PFP,
+        ICMP_ERRORS,
     ),
 )
 POLICIES = SectionSchema(

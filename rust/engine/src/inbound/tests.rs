@@ -2,6 +2,7 @@ use super::*;
 use crate::change::{
     Action, Change, Direction, Lifetimes, PolicyConfig, PolicyId, SaConfig, SequenceState,
 };
+use crate::icmp_errors::IcmpErrors;
 use crate::path::Path;
 use crate::populate::Populate;
 use crate::processing::{Lookup, Mode, Processing};
@@ -122,6 +123,7 @@ fn engine() -> Engine {
         direction: None,
         populate: Populate::default(),
         hold: true,
+        icmp_errors: IcmpErrors::default(),
     };
     let path = Path {
         local: from().local,

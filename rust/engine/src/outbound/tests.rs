@@ -2,6 +2,7 @@ use super::*;
 use crate::change::{
     Change, Direction, Lifetimes, PolicyConfig, PolicyId, SaConfig, SequenceState,
 };
+use crate::icmp_errors::IcmpErrors;
 use crate::path::{Encapsulation, Path};
 use crate::populate::Populate;
 use crate::processing::{Lookup, Mode, Processing};
@@ -56,6 +57,7 @@ fn engine() -> Engine {
         direction: None,
         populate: Populate::default(),
         hold: true,
+        icmp_errors: IcmpErrors::default(),
     };
     engine.apply(&[Change::AddPolicy(policy)], NOW).unwrap();
     engine

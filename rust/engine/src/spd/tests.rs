@@ -1,6 +1,7 @@
 use super::*;
 use crate::change::Action;
 use crate::conditions::{Conditions, Masked};
+use crate::icmp_errors::IcmpErrors;
 use crate::populate::Populate;
 use crate::selector::{Ports, SelectorPair, TrafficSelector};
 use proptest::prelude::*;
@@ -76,7 +77,7 @@ prop_compose! {
         conditions in prop_oneof![Just(Conditions::default()), conditions()],
     ) -> PolicyConfig {
         let selectors = SelectorPair { local, remote, conditions };
-        PolicyConfig { id: PolicyId(id), priority, action: Action::Protect, selectors, direction: None, populate: Populate::default(), hold: false }
+        PolicyConfig { id: PolicyId(id), priority, action: Action::Protect, selectors, direction: None, populate: Populate::default(), hold: false, icmp_errors: IcmpErrors::default() }
     }
 }
 
@@ -143,6 +144,7 @@ fn one_host(id: u32, host: u32, ports: Ports) -> PolicyConfig {
         direction: None,
         populate: Populate::default(),
         hold: false,
+        icmp_errors: IcmpErrors::default(),
     }
 }
 

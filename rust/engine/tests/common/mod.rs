@@ -102,6 +102,7 @@ pub(crate) fn policy(id: u32, action: Action, selectors: SelectorPair) -> Policy
         direction: None,
         populate: Populate::default(),
         hold: true,
+        icmp_errors: IcmpErrors::default(),
     }
 }
 

@@ -257,6 +257,7 @@ fn policy() -> PolicyConfig {
         direction: None,
         populate: Populate::default(),
         hold: true,
+        icmp_errors: IcmpErrors::default(),
     }
 }
 

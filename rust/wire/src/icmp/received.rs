@@ -12,6 +12,9 @@ use crate::transport::{get, udp};
 const AH_SPI_AT: usize = 4;
 const QUOTE_AT: usize = 8;
 const NAT_TRAVERSAL_PORT: u16 = 4500;
+/// `ICMPv4` types.
+const SOURCE_QUENCH: u8 = 4;
+const REDIRECT: u8 = 5;
 
 /// An ICMP error: what is said, and about which packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +46,12 @@ pub struct Quoted<'a> {
 }
 
 impl<'a> IcmpError<'a> {
+    /// Whether it says that a packet did not arrive, which hosts far away may have to know. A source
+    /// quench says no more to anybody (RFC 6633), and a redirect is for the sender's own link.
+    pub fn is_about_delivery(&self) -> bool {
+        self.is_ipv6 || !matches!(self.kind, SOURCE_QUENCH | REDIRECT)
+    }
+
     /// Read an IP packet that carries an ICMP error.
     ///
     /// Returns:
@@ -122,10 +131,22 @@ impl<'a> Quoted<'a> {
     }
 }
 
+/// Whether a packet is an ICMP error, by its type alone; a fragment without its first octets shows none.
+pub fn is_error(flow: &FlowKey) -> bool {
+    let Some([kind, _]) = flow.ports().map(|ports| ports.0.to_be_bytes()) else {
+        return false;
+    };
+    match (flow.protocol(), flow.is_ipv6()) {
+        (ICMP, false) => is_error_v4(kind),
+        (ICMPV6, true) => kind < super::FIRST_INFORMATIONAL,
+        _ => false,
+    }
+}
+
 /// Whether an `ICMPv4` type is an error: unreachable, source quench, redirect, time exceeded,
 /// parameter problem (RFC 1122, section 3.2.2).
 pub(super) fn is_error_v4(kind: u8) -> bool {
-    matches!(kind, UNREACHABLE | 4 | 5 | 11 | 12)
+    matches!(kind, UNREACHABLE | SOURCE_QUENCH | REDIRECT | 11 | 12)
 }
 
 fn mtu(is_ipv6: bool, kind: u8, code: u8, rest: [u8; 4]) -> Option<u32> {
