@@ -23,6 +23,9 @@ class ChildSaState:
     mode: str
     """`tunnel`, `transport` or `beet`."""
 
+    compression: str
+    """`IPComp` or `none`."""
+
     encapsulation: str
     """`UDP` or `none`."""
 
@@ -234,6 +237,7 @@ def _child_sa(connection: str, node: Node) -> ChildSaState:
         state=text_of(node, "state"),
         protocol=text_of(node, "protocol"),
         mode=text_of(node, "mode").lower(),
+        compression="IPComp" if text_of(node, "cpi-out") else "none",
         encapsulation="UDP" if text_of(node, "encap") == "yes" else "none",
         spi_in=text_of(node, "spi-in"),
         spi_out=text_of(node, "spi-out"),

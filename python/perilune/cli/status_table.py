@@ -110,8 +110,9 @@ def _children(children: Iterable[ChildSaState]) -> Table:
 def _form(child: ChildSaState) -> str:
     protocol = "AH" if child.protocol == "AH" else ""
     mode = "" if child.mode == "tunnel" else f"{child.mode} mode"
+    compressed = "IPComp" if child.compression == "IPComp" else ""
     udp = "in UDP" if child.encapsulation == "UDP" else ""
-    extra = " ".join(part for part in (protocol, mode, udp) if part)
+    extra = " ".join(part for part in (protocol, mode, compressed, udp) if part)
     return f"{child.suite}\n{extra}" if extra else child.suite
 
 

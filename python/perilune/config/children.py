@@ -62,6 +62,7 @@ def read_child(reader: Reader) -> ChildPolicy:
 def _form(reader: Reader, mode: Mode) -> ChildForm:
     return ChildForm(
         mode=mode,
+        compression=reader.get(keys.IPCOMP),
         tfc=reader.get(keys.TFC_PADDING),
         df=DontFragment.COPY if reader.get(keys.COPY_DF) else DontFragment.CLEAR,
         dscp=reader.get(keys.COPY_DSCP),

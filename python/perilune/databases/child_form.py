@@ -18,6 +18,9 @@ class ChildForm:
     tfc: int | TfcToPathMtu | None = None
     """Pad the payload of ESP up to so many octets (RFC 4303, section 2.7), where the peer takes padding."""
 
+    compression: bool = False
+    """Compress packets before they are protected, where the peer can do it too (RFC 3173)."""
+
     df: DontFragment = DontFragment.COPY
     dscp: int | None = None
     """DSCP of the outer header; None copies the inner one."""

@@ -22,10 +22,12 @@ from perilune.ike.child_form import (
 )
 from perilune.ike.child_offer import SPI_OCTETS, esp_spi
 from perilune.ike.child_selectors import allowed_selectors, seen_from_here
+from perilune.ike.compression import deflate
 from perilune.ike.narrowing import Selectors, covers, narrow, text
 from perilune.ike.negotiation import Choice, choose
 from perilune.ike.received import require, require_selectors
 from perilune.ike.refusal import Refusal
+from perilune.ike.spis import SpiRegistry
 from perilune.model.iana import NotifyType, PayloadType, TransformType
 from perilune.model.proposal import Proposal
 from perilune.model.spi import Spi
@@ -92,6 +94,12 @@ class ChildGrant:
 
     local: Selectors
     remote: Selectors
+
+    def with_compression(self, spis: SpiRegistry, spi_in: Spi) -> ChildGrant:
+        """Return the same with compression, where both sides want it."""
+        if not self.policy.form.compression or deflate(self.theirs.compressions) is None:
+            return self
+        return replace(self, form=self.form.with_cpi(spis.take_cpi(spi_in)))
 
     def terms(self, spi_in: Spi) -> ChildTerms:
         """Return what is agreed on.

@@ -37,6 +37,7 @@ def tell_up(context: Context, ike: IkeName, child: ChildSa, old: ChildSa | None)
             suite=agreement.suite,
             protocol=child.protocol,
             mode=agreement.form.mode,
+            is_compressed=agreement.form.cpi_out is not None,
             encapsulation=child.encapsulation,
             path=child.path,
             local=agreement.local,

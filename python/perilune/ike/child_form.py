@@ -4,6 +4,7 @@ Everything is said by notifies, which stand beside the SA payload in the request
 
 ```
 USE_TRANSPORT_MODE, USE_BEET_MODE  asked for by the initiator, granted by the responder's repeating it
+IPCOMP_SUPPORTED                   its sender can decompress; in a response, both shall compress
 ESP_TFC_PADDING_NOT_SUPPORTED      its sender takes no padding; each direction by itself
 ```
 """
@@ -11,12 +12,13 @@ ESP_TFC_PADDING_NOT_SUPPORTED      its sender takes no padding; each direction b
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Self
 
 from perilune.databases.child_form import ChildForm
 from perilune.databases.processing import InnerAddresses, Mode, Processing, SecurityProtocol
 from perilune.databases.sad import Direction
+from perilune.ike.compression import CompressionOffer, deflate
 from perilune.ike.narrowing import Selectors, only_address, text
 from perilune.ike.nat import Nat
 from perilune.ike.negotiation import Choice
@@ -42,13 +44,21 @@ class FormNotifies:
     takes_padding: bool = True
     """Whether it accepts traffic flow confidentiality padding."""
 
+    compressions: tuple[CompressionOffer, ...] = ()
+    """What it can decompress."""
+
     @classmethod
     def read(cls, payloads: Sequence[Payload]) -> Self:
-        """Return what the peer says."""
+        """Return what the peer says.
+
+        Raises:
+            PeerError: A notify is malformed.
+        """
         modes = (mode for mode, type_ in _MODE_NOTIFIES.items() if find_notify(payloads, type_))
         return cls(
             mode=next(modes, Mode.TUNNEL),
             takes_padding=find_notify(payloads, NotifyType.ESP_TFC_PADDING_NOT_SUPPORTED) is None,
+            compressions=CompressionOffer.read_all(payloads),
         )
 
     @property
@@ -57,7 +67,11 @@ class FormNotifies:
         types = [_MODE_NOTIFIES[self.mode]] if self.mode in _MODE_NOTIFIES else []
         if not self.takes_padding:
             types.append(NotifyType.ESP_TFC_PADDING_NOT_SUPPORTED)
-        return tuple(map(NotifyPayload, types))
+        return (*(one.payload for one in self.compressions), *map(NotifyPayload, types))
+
+    def with_cpi(self, cpi: int | None) -> Self:
+        """Return the same with DEFLATE under an index of ours; without compression where that is None."""
+        return replace(self, compressions=() if cpi is None else (CompressionOffer(cpi),))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +85,12 @@ class AgreedForm:
     may_pad: bool = True
     """Whether there can be padding, and the peer accepts it."""
 
+    cpi_in: int | None = None
+    """Compression Parameter Index of what we receive; None, both ways, without compression."""
+
+    cpi_out: int | None = None
+    """Index of what we send: the peer's choice."""
+
     @classmethod
     def of(cls, choice: Choice, ours: FormNotifies, theirs: FormNotifies) -> Self:
         """Return what follows from what was chosen and what both sides said, whichever we are."""
@@ -81,7 +101,9 @@ class AgreedForm:
         mode = ours.mode if ours.mode is theirs.mode else Mode.TUNNEL
         protocol = ProtocolId(choice.proposal.protocol)
         may_pad = theirs.takes_padding and protocol is ProtocolId.ESP
-        return cls(protocol=protocol, mode=mode, may_pad=may_pad)
+        cpis = deflate(ours.compressions), deflate(theirs.compressions)
+        cpi_in, cpi_out = (None, None) if None in cpis else cpis
+        return cls(protocol=protocol, mode=mode, may_pad=may_pad, cpi_in=cpi_in, cpi_out=cpi_out)
 
     @property
     def security_protocol(self) -> SecurityProtocol:
@@ -104,6 +126,7 @@ class AgreedForm:
             mode=self.mode,
             inner=_inner(local, remote) if self.mode is Mode.BEET else None,
             tfc=form.tfc if pads else None,
+            compression=self.cpi_in if direction is Direction.INBOUND else self.cpi_out,
             df=form.df,
             dscp=form.dscp,
             path_mtu=form.path_mtu,

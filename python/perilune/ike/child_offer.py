@@ -20,11 +20,13 @@ from perilune.ike.child_form import (
     through,
 )
 from perilune.ike.child_selectors import seen_from_here
+from perilune.ike.compression import require_accepted
 from perilune.ike.narrowing import Selectors, require_subset
 from perilune.ike.nat import Nat
 from perilune.ike.negotiation import offer, require_chosen
 from perilune.ike.received import require, require_selectors
 from perilune.ike.refusal import Refusal
+from perilune.ike.spis import SpiRegistry
 from perilune.model.errors import PeerError
 from perilune.model.iana import KeId, NotifyType, PayloadType, TransformType
 from perilune.model.proposal import Proposal
@@ -55,7 +57,7 @@ class ChildOffer:
         connection: str,
         policy: ChildPolicy,
         nat: Nat,
-        spi_in: Spi,
+        spis: SpiRegistry,
         selectors: tuple[Selectors, Selectors],
     ) -> Self:
         """Return the offer for a child of a connection, with its key exchange methods.
@@ -64,16 +66,18 @@ class ChildOffer:
             connection: Its name.
             policy: The child.
             nat: Who is behind a NAT.
-            spi_in: Our SPI.
+            spis: Where our SPI comes from; whoever drops the offer gives it back.
             selectors: Of our end and of the other.
         """
+        spi_in = spis.take_inbound()
         spi = spi_in.to_bytes(SPI_OCTETS)
+        cpi = spis.take_cpi(spi_in) if policy.form.compression else None
         return cls(
             connection=connection,
             policy=policy,
             spi_in=spi_in,
             proposals=offer(through(nat, policy.proposals), spi),
-            form=FormNotifies(mode=policy.form.mode),
+            form=FormNotifies(mode=policy.form.mode).with_cpi(cpi),
             local=selectors[0],
             remote=selectors[1],
         )
@@ -121,7 +125,9 @@ class ChildOffer:
         require_passage(choice, peer.nat, self.hint)
         local = require_selectors(payloads, PayloadType.TS_I).known
         remote = require_selectors(payloads, PayloadType.TS_R).known
-        form = AgreedForm.of(choice, self.form, FormNotifies.read(payloads))
+        theirs = FormNotifies.read(payloads)
+        require_accepted(self.form.compressions, theirs.compressions, self.hint)
+        form = AgreedForm.of(choice, self.form, theirs)
         require_mode(self.form.mode, form.mode, self.hint)
         if form.mode is Mode.TRANSPORT:
             local, remote = seen_from_here(peer.nat, peer.init_path, local, remote)

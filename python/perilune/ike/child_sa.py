@@ -77,6 +77,8 @@ class ChildSa:
             suite=self.agreement.suite,
             protocol=self.protocol,
             mode=self.agreement.form.mode,
+            cpi_in=self.agreement.form.cpi_in,
+            cpi_out=self.agreement.form.cpi_out,
             local=self.agreement.local,
             remote=self.agreement.remote,
             encapsulation=self.encapsulation,

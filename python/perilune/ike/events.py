@@ -84,6 +84,7 @@ class ChildSaUp:
     suite: EspSuite
     protocol: ProtocolId
     mode: Mode
+    is_compressed: bool = False
     encapsulation: Encapsulation
     path: Path
     local: tuple[TrafficSelector, ...]
@@ -92,8 +93,9 @@ class ChildSaUp:
     def __str__(self) -> str:
         protocol = "AH " if self.protocol is ProtocolId.AH else ""
         mode = "" if self.mode is Mode.TUNNEL else f", {self.mode.value} mode"
+        compressed = ", IPComp" if self.is_compressed else ""
         udp = " in UDP" if self.encapsulation is Encapsulation.UDP else ""
-        form = f"{protocol}{self.suite}{mode}{udp}"
+        form = f"{protocol}{self.suite}{mode}{compressed}{udp}"
         return f"{self.ike}: {self.child} up, {_between(self.local, self.remote)}, {form}"
 
 

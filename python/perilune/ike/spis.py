@@ -14,8 +14,16 @@ _SMALLEST: Final = 256
 """SPIs below are reserved by IANA."""
 
 
+_FIRST_CPI: Final = 256
+_LAST_CPI: Final = 61439
+"""CPIs between these are for negotiation (RFC 3173, section 3.3)."""
+
+MOST_CPIS: Final = (_LAST_CPI - _FIRST_CPI + 1) // 2
+"""As many as may be taken at once: then one of two random ones is still free."""
+
+
 class SpiRegistry:
-    """The SPIs of ESP in use: ours for inbound SAs, and the peers' for outbound ones.
+    """The SPIs of ESP and AH in use: ours for inbound SAs, and the peers' for outbound ones.
 
     Args:
         rng: Where new ones come from.
@@ -26,6 +34,8 @@ class SpiRegistry:
         self._inbound: set[Spi] = set()
         self._outbound: set[tuple[Spi, IpAddress]] = set()
         self._foreign: frozenset[Spi] = frozenset()
+        self._cpis: dict[Spi, int] = {}
+        self._taken_cpis: set[int] = set()
 
     def leave_alone(self, inbound: frozenset[Spi]) -> None:
         """Never choose these from now on, which SAs have that are not IKE's; it replaces earlier ones."""
@@ -48,6 +58,21 @@ class SpiRegistry:
     def give_back_inbound(self, spi: Spi) -> None:
         """Let another SA have an SPI."""
         self._inbound.discard(spi)
+        self._taken_cpis.discard(self._cpis.pop(spi, 0))
+
+    def take_cpi(self, spi: Spi) -> int | None:
+        """Return a Compression Parameter Index for an inbound SA, which is given back with its SPI.
+
+        No other SA has it, as a peer may look up by it alone. None is returned while all are taken.
+        """
+        if len(self._taken_cpis) >= MOST_CPIS:
+            return None
+        while True:
+            cpi = int.from_bytes(self._rng.octets(2))
+            if _FIRST_CPI <= cpi <= _LAST_CPI and cpi not in self._taken_cpis:
+                self._taken_cpis.add(cpi)
+                self._cpis[spi] = cpi
+                return cpi
 
     def take_outbound(self, spi: Spi, remote: IpAddress) -> None:
         """Note a peer's choice.

@@ -52,6 +52,12 @@ class ChildSaStatus:
     suite: EspSuite
     protocol: ProtocolId
     mode: Mode
+    cpi_in: int | None = None
+    """Compression Parameter Index of what is received; None without compression."""
+
+    cpi_out: int | None = None
+    """That of what is sent."""
+
     local: tuple[TrafficSelector, ...]
     remote: tuple[TrafficSelector, ...]
     encapsulation: Encapsulation

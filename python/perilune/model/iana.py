@@ -194,6 +194,15 @@ class CpType(IntEnum):
     CFG_ACK = 4
 
 
+class IpCompId(IntEnum):
+    """IP compression transforms (RFC 7296, section 2.22)."""
+
+    IPCOMP_OUI = 1
+    IPCOMP_DEFLATE = 2
+    IPCOMP_LZS = 3
+    IPCOMP_LZJH = 4
+
+
 class NotifyType(IntEnum):
     """Notify message types (RFC 7296, section 3.10.1; RFC 7383); below 16384 they report errors."""
 

@@ -381,7 +381,7 @@ def test_mistake_in_a_connection(text: str, message: str) -> None:
         ("replay_window = 4097", "not from 0 to 4096"),
         ("start_action = start", "no name and no single address"),
         ("start_action = trapp", "did you mean 'trap'"),
-        ("ipcomp = yes", "not supported here yet, except with 'no'"),
+        ("sha256_96 = yes", "not supported here yet, except with 'no'"),
         ("updown = /bin/x", "not supported here yet"),
         ("esp_proposals = aes256-modp1024", "'modp1024' is too weak"),
         ("mode = transport_proxy", "not supported here yet"),

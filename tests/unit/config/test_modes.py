@@ -30,6 +30,7 @@ def child(text: str) -> ChildPolicy:
         ("tfc_padding = mtu", ChildForm(tfc=TfcToPathMtu.PATH_MTU)),
         ("tfc_padding = 1200", ChildForm(tfc=1200)),
         ("tfc_padding = 0", ChildForm()),
+        ("ipcomp = yes", ChildForm(compression=True)),
         ("copy_df = no\ncopy_dscp = no", ChildForm(df=DontFragment.CLEAR, dscp=0)),
         ("copy_df = yes\ncopy_dscp = out", ChildForm()),
         ("path_mtu = 1400\npath_mtu_age = 2m", ChildForm(path_mtu=1400, path_mtu_age=Duration.seconds(120))),

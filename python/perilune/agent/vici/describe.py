@@ -95,6 +95,8 @@ def describe_child_sa(child: ChildSaStatus, node: IpsecNode, counters: SaCounter
         tree["encap"] = "yes"
     tree["spi-in"] = f"{child.name.spi_in:08x}"
     tree["spi-out"] = f"{child.name.spi_out:08x}"
+    if child.cpi_in is not None and child.cpi_out is not None:
+        tree |= {"cpi-in": f"{child.cpi_in:04x}", "cpi-out": f"{child.cpi_out:04x}"}
     if child.protocol is ProtocolId.ESP:
         tree |= _encryption(child.suite.encryption)
     tree |= _integrity(child.suite.integrity)

@@ -184,6 +184,13 @@ PRIORITY: Key[int] = Key(
     "0",
     "Place of the policy, smaller first; `0` puts narrow selectors before wide ones.",
 )
+IPCOMP: Key[bool] = Key(
+    "ipcomp",
+    YES_NO,
+    "no",
+    "Compress packets before they are protected (DEFLATE), where the peer wants it too and it makes them"
+    " smaller.",
+)
 TFC_PADDING: Key[int | TfcToPathMtu | None] = Key(
     "tfc_padding",
     TFC,
@@ -244,6 +251,7 @@ CHILD = SectionSchema(
         ICMP_ERRORS,
         PRIORITY,
         PEERS_KEY,
+        IPCOMP,
         TFC_PADDING,
         COPY_DF,
         COPY_DSCP,
@@ -258,7 +266,6 @@ CHILD = SectionSchema(
         UnsupportedKey("if_id_out", ("0",)),
         UnsupportedKey("inactivity", NO_TIME),
         UnsupportedKey("interface"),
-        UnsupportedKey("ipcomp", OFF),
         UnsupportedKey("label"),
         UnsupportedKey("label_mode", ("system",)),
         UnsupportedKey("mark_in", ("0", "0/0x00000000")),

@@ -86,8 +86,8 @@ class CreateChild:
             local, remote = self.old.agreement.local, self.old.agreement.remote
         else:
             local, remote = selectors_to_offer(self.policy, sa.peer.init_path, self.flow)
-        spi_in = sa.context.spis.take_inbound()
-        return ChildOffer.of_policy(sa.peer.entry.name, self.policy, sa.peer.nat, spi_in, (local, remote))
+        spis = sa.context.spis
+        return ChildOffer.of_policy(sa.peer.entry.name, self.policy, sa.peer.nat, spis, (local, remote))
 
     def _rekey_notify(self) -> tuple[Payload, ...]:
         if self.old is None:

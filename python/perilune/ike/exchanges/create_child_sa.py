@@ -80,6 +80,7 @@ def _create(sa: IkeSa, payloads: Sequence[Payload], now: Instant, old: ChildSa |
     fresh = Fresh.generate(method, sa.context.rng)
     nonces = Nonces(require(payloads, NoncePayload).nonce, fresh.nonce, fresh.agree(method, payloads))
     spi_in = sa.context.spis.take_inbound()
+    granted = granted.with_compression(sa.context.spis, spi_in)
     try:
         agreement = agree(sa.keyed, nonces, granted.terms(spi_in), began_here=False)
         child = sa.install_child(agreement, now, old)

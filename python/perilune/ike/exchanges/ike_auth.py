@@ -127,11 +127,9 @@ class Authentication:
     def _make_offer(self) -> ChildOffer:
         wanted, path = self._wanted[0], self._channel.path
         selectors = selectors_to_offer(wanted.policy, path, wanted.flow)
-        spi_in = self._context.spis.take_inbound()
-        name = self.initiation.entry.name
-        return ChildOffer.of_policy(
-            name, wanted.policy, self._done.nat, spi_in, selectors
-        ).without_key_exchange()
+        name, spis = self.initiation.entry.name, self._context.spis
+        offer = ChildOffer.of_policy(name, wanted.policy, self._done.nat, spis, selectors)
+        return offer.without_key_exchange()
 
     def _local_auth(self, secret: Secret, id_i: IdPayload) -> bytes:
         keyed = self._done.keyed
