@@ -10,16 +10,17 @@ type Shard<K, V> = HashMap<K, V, BuildHasherDefault<MixHasher>>;
 
 /// A hash map in shards that copies share until one of them is changed.
 ///
-/// A copy costs one reference for each shard, a change a copy of one shard.
+/// A copy costs one reference, the first change to it one for each shard, and each a copy of one
+/// shard.
 pub(crate) struct CowMap<K, V> {
-    shards: Box<[Arc<Shard<K, V>>]>,
+    shards: Arc<[Arc<Shard<K, V>>]>,
     len: usize,
 }
 
 impl<K, V> Clone for CowMap<K, V> {
     fn clone(&self) -> Self {
         Self {
-            shards: self.shards.clone(),
+            shards: Arc::clone(&self.shards),
             len: self.len,
         }
     }
@@ -29,7 +30,7 @@ impl<K, V> Default for CowMap<K, V> {
     fn default() -> Self {
         let empty = Arc::new(Shard::default());
         Self {
-            shards: vec![empty; SHARDS].into_boxed_slice(),
+            shards: vec![empty; SHARDS].into(),
             len: 0,
         }
     }
@@ -52,7 +53,7 @@ impl<K: Hash + Eq + Clone, V: Clone> CowMap<K, V> {
     /// Returns:
     /// The value that was there.
     pub(crate) fn insert(&mut self, key: K, value: V) -> Option<V> {
-        let shard = self.shards.get_mut(shard_of(&key))?;
+        let shard = Arc::make_mut(&mut self.shards).get_mut(shard_of(&key))?;
         let old = Arc::make_mut(shard).insert(key, value);
         if old.is_none() {
             self.len = self.len.saturating_add(1);
@@ -61,10 +62,8 @@ impl<K: Hash + Eq + Clone, V: Clone> CowMap<K, V> {
     }
 
     pub(crate) fn remove(&mut self, key: &K) -> Option<V> {
-        let shard = self.shards.get_mut(shard_of(key))?;
-        if !shard.contains_key(key) {
-            return None;
-        }
+        self.get(key)?;
+        let shard = Arc::make_mut(&mut self.shards).get_mut(shard_of(key))?;
         self.len = self.len.saturating_sub(1);
         Arc::make_mut(shard).remove(key)
     }

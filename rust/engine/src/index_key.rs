@@ -26,8 +26,10 @@ pub(crate) struct Fields([u64; 6]);
 /// Which bits of a packet count, and of which family it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Shape {
-    pub(crate) mask: Fields,
+    mask: Fields,
     pub(crate) ipv6: bool,
+    /// Keys of different shapes are different even where their bits are equal.
+    salt: u64,
 }
 
 /// One key.
@@ -78,23 +80,31 @@ impl Fields {
 
     /// The bits that count, hashed.
     #[inline]
-    pub(crate) fn hash(&self, shape: &Shape) -> u64 {
+    pub(crate) fn hash(&self, shape: &Shape) -> u32 {
         let mask = &shape.mask.0;
         let words: [u64; 6] = std::array::from_fn(|place| self.0[place] & mask[place]);
-        let local = mix(words[0], words[1].wrapping_add(u64::from(shape.ipv6)));
+        let local = mix(words[0], words[1]);
         let remote = mix(words[2], words[3]);
         let rest = mix(words[4], words[5]);
-        // Keys of different shapes are different even where their bits are equal.
-        let shape =
-            mask[0] ^ mask[1].rotate_left(11) ^ mask[2].rotate_left(23) ^ mask[3].rotate_left(37);
-        let shape = shape ^ mask[4] ^ mask[5].rotate_left(51);
-        mix(local ^ remote.rotate_left(17), rest ^ shape)
+        let hash = mix(local ^ remote.rotate_left(17), rest ^ shape.salt);
+        u32::try_from(hash >> 32).unwrap_or(0)
+    }
+}
+
+impl Shape {
+    fn new(mask: Fields, ipv6: bool) -> Self {
+        let words = mask.0.into_iter().chain([u64::from(ipv6)]);
+        Self {
+            mask,
+            ipv6,
+            salt: words.fold(0, mix),
+        }
     }
 }
 
 impl IndexKey {
     #[inline]
-    pub(crate) fn hash(&self) -> u64 {
+    pub(crate) fn hash(&self) -> u32 {
         self.value.hash(&self.shape)
     }
 
@@ -119,10 +129,7 @@ impl IndexKey {
             0,
             mask[5] & PROTOCOL,
         ];
-        let shape = Shape {
-            mask: Fields(mask),
-            ..self.shape
-        };
+        let shape = Shape::new(Fields(mask), self.shape.ipv6);
         let value = std::array::from_fn(|place| self.value.0[place] & mask[place]);
         Self {
             shape,
@@ -283,7 +290,7 @@ fn join(selectors: &SelectorPair, local: &SideKey, remote: &SideKey) -> Option<I
         ],
         [protocol, class.value, level.map_or(0, |level| level.0)],
     );
-    let shape = Shape { mask, ipv6 };
+    let shape = Shape::new(mask, ipv6);
     Some(IndexKey { shape, value })
 }
 

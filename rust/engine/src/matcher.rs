@@ -1,21 +1,25 @@
 //! Selectors as the search for an entry wants them: those of the usual entry, one for each side,
 //! lie together in memory.
 
+use std::sync::Arc;
+
 use perilune_wire::flow::FlowKey;
 
 use crate::conditions::Conditions;
 use crate::selector::{SelectorPair, TrafficSelector};
 
 /// What [`SelectorPair::contains_outbound`] asks, in another shape.
+#[derive(Clone)]
 pub(crate) struct Matcher {
     local: Side,
     remote: Side,
-    conditions: Option<Box<Conditions>>,
+    conditions: Option<Arc<Conditions>>,
 }
 
+#[derive(Clone)]
 enum Side {
     One(TrafficSelector),
-    Any(Box<[TrafficSelector]>),
+    Any(Arc<[TrafficSelector]>),
 }
 
 impl Matcher {
@@ -24,7 +28,7 @@ impl Matcher {
         Self {
             local: Side::new(&selectors.local),
             remote: Side::new(&selectors.remote),
-            conditions: (!conditions.is_empty()).then(|| Box::new(conditions.clone())),
+            conditions: (!conditions.is_empty()).then(|| Arc::new(conditions.clone())),
         }
     }
 

@@ -172,7 +172,7 @@ impl Engine {
             return Some(self.drop_rest(outgoing, outgoing.from, DropReason::NoPolicy, None));
         };
         match (
-            policy.config.action,
+            policy.action,
             verdict.sa.and_then(|place| policy.sas.get(place)),
         ) {
             (Action::Bypass, _) => Some(bypass(policy, outgoing, out)),

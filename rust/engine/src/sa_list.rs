@@ -8,6 +8,7 @@ use perilune_wire::flow::FlowKey;
 
 use crate::change::Direction;
 use crate::cow_map::CowMap;
+use crate::matcher::Matcher;
 use crate::sa::{OutboundSa, SadEntry};
 use crate::slab::Slab;
 use crate::spd_index::{Rule, SpdIndex};
@@ -31,13 +32,21 @@ pub(crate) enum SaList {
 /// SAs by place, and the newest that selects a packet.
 #[derive(Clone)]
 pub(crate) struct Indexed {
-    entries: Slab<SadEntry<OutboundSa>>,
+    entries: Slab<Place>,
     index: SpdIndex,
     count: usize,
     /// Names of SAs that others of the list travel in, and how many do.
     carriers: CowMap<Name, usize>,
     /// Order of the SA that comes next: lower than that of those before it.
     next: u64,
+}
+
+/// What a search for an SA reads first, and the SA.
+#[derive(Clone)]
+struct Place {
+    matcher: Matcher,
+    order: u64,
+    entry: Entry,
 }
 
 impl Default for SaList {
@@ -52,7 +61,7 @@ impl SaList {
     pub(crate) fn get(&self, place: u32) -> Option<&Entry> {
         match self {
             Self::Few(entries) => entries.get(usize::try_from(place).ok()?),
-            Self::Many(indexed) => indexed.entries.get(place),
+            Self::Many(indexed) => indexed.get(place),
         }
     }
 
@@ -66,7 +75,7 @@ impl SaList {
     pub(crate) fn iter(&self) -> Box<dyn Iterator<Item = &Entry> + '_> {
         match self {
             Self::Few(entries) => Box::new(entries.iter()),
-            Self::Many(indexed) => Box::new(indexed.entries.iter()),
+            Self::Many(indexed) => Box::new(indexed.entries.iter().map(|place| &place.entry)),
         }
     }
 
@@ -113,7 +122,7 @@ impl SaList {
             Self::Few(entries) => entries.iter_mut().find(|other| Arc::ptr_eq(other, old)),
             Self::Many(indexed) => indexed
                 .find(old)
-                .and_then(|(_, place)| indexed.entries.get_mut(place)),
+                .and_then(|place| Some(&mut indexed.entries.get_mut(place)?.entry)),
         };
         if let Some(entry) = place {
             *entry = Arc::clone(new);
@@ -134,27 +143,43 @@ impl Default for Indexed {
 }
 
 impl Indexed {
+    #[inline]
+    fn get(&self, place: u32) -> Option<&Entry> {
+        Some(&self.entries.get(place)?.entry)
+    }
+
     fn pick(&self, flow: &FlowKey) -> Option<u32> {
-        let living = |rule: &Rule, must_be_ready: bool| {
-            self.entries.get(rule.place).is_some_and(|entry| {
+        let rule = |place| {
+            let Place { matcher, order, .. } = self.entries.get(place)?;
+            Some(Rule {
+                order: *order,
+                matcher,
+            })
+        };
+        let living = |place, must_be_ready: bool| {
+            self.get(place).is_some_and(|entry| {
                 !entry.sa.common.is_ended()
                     && (!must_be_ready || entry.sa.is_ready())
                     && self.carriers.get(&entry.key()).is_none()
             })
         };
-        let ready = self.index.find(flow, |rule| living(rule, true));
-        let found = ready.or_else(|| self.index.find(flow, |rule| living(rule, false)));
-        Some(found?.place)
+        let ready = self.index.find(flow, rule, |place| living(place, true));
+        ready.or_else(|| self.index.find(flow, rule, |place| living(place, false)))
     }
 
     fn push(&mut self, entry: &Entry) {
-        let Some(place) = self.entries.insert(Arc::clone(entry)) else {
+        let selectors = &entry.sa.common.selectors;
+        let order = self.next;
+        let new = Place {
+            matcher: Matcher::new(selectors),
+            order,
+            entry: Arc::clone(entry),
+        };
+        let Some(place) = self.entries.insert(new) else {
             return;
         };
-        let selectors = &entry.sa.common.selectors;
-        self.index
-            .insert(&Rule::new(self.next, place, selectors), selectors);
-        self.next = self.next.saturating_sub(1);
+        self.index.insert(order, place, selectors);
+        self.next = order.saturating_sub(1);
         self.count = self.count.saturating_add(1);
         if let Some(carrier) = carrier_of(entry) {
             let others = self.carriers.remove(&carrier).unwrap_or(0);
@@ -163,8 +188,8 @@ impl Indexed {
     }
 
     fn remove(&mut self, entry: &Entry) {
-        if let Some((order, place)) = self.find(entry) {
-            self.index.remove(order, &entry.sa.common.selectors);
+        if let Some(place) = self.find(entry) {
+            self.index.remove(place, &entry.sa.common.selectors);
             self.entries.remove(place);
             self.count = self.count.saturating_sub(1);
             let Some(carrier) = carrier_of(entry) else {
@@ -176,14 +201,14 @@ impl Indexed {
         }
     }
 
-    /// Order and place of an SA.
-    fn find(&self, entry: &Entry) -> Option<(u64, u32)> {
-        let is_entry = |rule: &Rule| {
-            let found = self.entries.get(rule.place);
+    /// Place of an SA.
+    fn find(&self, entry: &Entry) -> Option<u32> {
+        let is_entry = |place| {
+            let found = self.get(place);
             found.is_some_and(|other| Arc::ptr_eq(other, entry))
         };
-        let rule = self.index.find_like(&entry.sa.common.selectors, is_entry)?;
-        Some((rule.order, rule.place))
+        let selectors = &entry.sa.common.selectors;
+        self.index.find_like(selectors, is_entry)
     }
 }
 

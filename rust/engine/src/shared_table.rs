@@ -1,126 +1,176 @@
-//! A hash table whose copies share what is equal in them.
+//! A hash table of numbers whose copies share what is equal in them.
 //!
-//! It grows a page at a time (linear hashing), so no single change pays for all. Keys are not
-//! kept, only their hashes: who looks something up checks what it finds.
+//! It grows a bucket at a time (linear hashing), so no single change pays for all. Keys are not
+//! kept, only 32 bits of their hashes: who looks something up checks what it finds. A bucket is one
+//! line of the processor's cache, so a search reads the memory once however large the table is.
 
 use std::sync::Arc;
 
 use crate::paged_array::PagedArray;
 
-/// Values by the hash of their key; those of the same hash in their own order.
+/// Numbers by the hash of their key.
 #[derive(Clone)]
-pub(crate) struct SharedTable<V> {
-    pages: PagedArray<Page<V>>,
-    page_count: u32,
+pub(crate) struct SharedTable {
+    buckets: PagedArray<Bucket>,
+    bucket_count: u32,
     count: u32,
 }
 
-type Page<V> = Arc<[(u64, V)]>;
-
-/// Pages are divided when on average they hold more values than this.
-const FULL: u32 = 6;
+const SLOTS: usize = 6;
+/// Buckets are divided when on average they hold more numbers than this.
+const FULL: u32 = 3;
 /// And joined when they hold fewer.
-const SPARSE: u32 = 2;
+const SPARSE: u32 = 1;
 
-impl<V> Default for SharedTable<V> {
+#[derive(Clone, Default)]
+#[repr(align(64))]
+struct Bucket {
+    hashes: [u32; SLOTS],
+    numbers: [u32; SLOTS],
+    /// How many slots are in use, the first ones.
+    used: u32,
+    /// What has no room here.
+    more: Option<Arc<Vec<(u32, u32)>>>,
+}
+
+impl Default for SharedTable {
     fn default() -> Self {
         Self {
-            pages: PagedArray::default(),
-            page_count: 1,
+            buckets: PagedArray::default(),
+            bucket_count: 1,
             count: 0,
         }
     }
 }
 
-impl<V: Clone + Ord> SharedTable<V> {
-    /// Every value put in under a hash, in order.
+impl SharedTable {
+    /// Every number put in under a hash, in no order.
     #[inline]
-    pub(crate) fn get(&self, hash: u64) -> impl Iterator<Item = &V> {
-        let page = self.pages.get(self.page_of(hash));
-        let page = page.map_or(&[][..], AsRef::as_ref);
-        let start = page.partition_point(|(other, _)| *other < hash);
-        let found = page.get(start..).unwrap_or_default().iter();
-        found
-            .take_while(move |(other, _)| *other == hash)
-            .map(|(_, value)| value)
+    pub(crate) fn get(&self, hash: u32) -> impl Iterator<Item = u32> {
+        let bucket = self.buckets.get(self.bucket_of(hash));
+        bucket.into_iter().flat_map(move |bucket| bucket.get(hash))
     }
 
-    pub(crate) fn insert(&mut self, hash: u64, value: V) {
-        let entry = (hash, value);
-        if let Some(page) = self.pages.get_mut(self.page_of(hash)) {
-            let place = page.partition_point(|other| *other < entry);
-            let (before, after) = page.split_at(place);
-            *page = before
-                .iter()
-                .chain([&entry])
-                .chain(after)
-                .cloned()
-                .collect();
+    pub(crate) fn insert(&mut self, hash: u32, number: u32) {
+        if let Some(bucket) = self.buckets.get_mut(self.bucket_of(hash)) {
+            bucket.push(hash, number);
         }
         self.count = self.count.saturating_add(1);
-        if self.count > self.page_count.saturating_mul(FULL) {
+        if self.count > self.bucket_count.saturating_mul(FULL) {
             self.divide();
         }
     }
 
-    /// Take out the first value under a hash for which `is_wanted` is true.
-    pub(crate) fn remove(&mut self, hash: u64, is_wanted: impl Fn(&V) -> bool) -> Option<V> {
-        self.get(hash).find(|value| is_wanted(value))?;
-        let page = self.pages.get_mut(self.page_of(hash))?;
-        let place = page
-            .iter()
-            .position(|(other, value)| *other == hash && is_wanted(value))?;
-        let (before, after) = page.split_at(place);
-        let ((_, removed), after) = after.split_first()?;
-        let removed = removed.clone();
-        *page = before.iter().chain(after).cloned().collect();
+    /// Take a number out that was put in under a hash.
+    ///
+    /// Returns:
+    /// Whether it was there.
+    pub(crate) fn remove(&mut self, hash: u32, number: u32) -> bool {
+        // A look first: what is not there is not to be copied.
+        if !self.get(hash).any(|other| other == number) {
+            return false;
+        }
+        if let Some(bucket) = self.buckets.get_mut(self.bucket_of(hash)) {
+            bucket.remove(hash, number);
+        }
         self.count = self.count.saturating_sub(1);
-        if self.page_count > 1 && self.count < self.page_count.saturating_mul(SPARSE) {
+        if self.bucket_count > 1 && self.count < self.bucket_count.saturating_mul(SPARSE) {
             self.join();
         }
-        Some(removed)
+        true
     }
 
-    /// Add a page and give it its share of the page that had it until now.
+    #[cfg(test)]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// Add a bucket and give it its share of the one that had it until now.
     fn divide(&mut self) {
-        let new = self.page_count;
-        self.page_count = new.saturating_add(1);
-        let Some(old) = self.pages.get_mut(new ^ highest_bit(new)) else {
-            return;
-        };
-        let all = std::mem::take(old);
-        let bit = u64::from(highest_bit(new));
-        let (moved, kept): (Vec<_>, Vec<_>) =
-            all.iter().cloned().partition(|(hash, _)| hash & bit != 0);
-        *old = kept.into();
-        if let Some(page) = self.pages.get_mut(new) {
-            *page = moved.into();
+        let new = self.bucket_count;
+        self.bucket_count = new.saturating_add(1);
+        let bit = highest_bit(new);
+        let all = self.buckets.get_mut(new ^ bit).map(std::mem::take);
+        for (hash, number) in all.iter().flat_map(Bucket::iter) {
+            if let Some(bucket) = self.buckets.get_mut(self.bucket_of(hash)) {
+                bucket.push(hash, number);
+            }
         }
     }
 
-    /// Give the last page's values back to the page they came from.
+    /// Give what the last bucket has back to the one it came from.
     fn join(&mut self) {
-        self.page_count = self.page_count.saturating_sub(1);
-        let last = self.page_count;
-        let Some(moved) = self.pages.get_mut(last).map(std::mem::take) else {
-            return;
-        };
-        if let Some(page) = self.pages.get_mut(last ^ highest_bit(last)) {
-            let mut all: Vec<_> = page.iter().chain(moved.iter()).cloned().collect();
-            all.sort();
-            *page = all.into();
+        let last = self.bucket_count.saturating_sub(1);
+        self.bucket_count = last;
+        let moved = self.buckets.get_mut(last).map(std::mem::take);
+        if let Some(bucket) = self.buckets.get_mut(last ^ highest_bit(last)) {
+            for (hash, number) in moved.iter().flat_map(Bucket::iter) {
+                bucket.push(hash, number);
+            }
         }
     }
 
     #[inline]
-    fn page_of(&self, hash: u64) -> u32 {
-        let top = highest_bit(self.page_count);
-        let mask = u64::from(top).saturating_mul(2).saturating_sub(1);
-        let page = u32::try_from(hash & mask).unwrap_or(0);
-        if page < self.page_count {
-            page
+    fn bucket_of(&self, hash: u32) -> u32 {
+        let top = highest_bit(self.bucket_count);
+        let bucket = hash & (top | top.wrapping_sub(1));
+        if bucket < self.bucket_count {
+            bucket
         } else {
-            page ^ top
+            bucket ^ top
+        }
+    }
+}
+
+impl Bucket {
+    /// Which slots are of a hash, one bit each: without a branch, so that the processor can go on
+    /// to the next bucket before this one has come from memory.
+    #[inline]
+    fn slots_of(&self, hash: u32) -> u32 {
+        let bits = self.hashes.iter().rev().fold(0, |bits: u32, other| {
+            (bits << 1) | u32::from(*other == hash)
+        });
+        bits & !u32::MAX.checked_shl(self.used).unwrap_or(0)
+    }
+
+    #[inline]
+    fn get(&self, hash: u32) -> impl Iterator<Item = u32> {
+        let mut slots = self.slots_of(hash);
+        let here = std::iter::from_fn(move || {
+            let slot = usize::try_from(slots.trailing_zeros()).ok()?;
+            slots &= slots.wrapping_sub(1);
+            self.numbers.get(slot).copied()
+        });
+        let more = self.more.iter().flat_map(|more| more.iter());
+        here.chain(more.filter(move |one| one.0 == hash).map(|one| one.1))
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (u32, u32)> {
+        let used = usize::try_from(self.used).unwrap_or(SLOTS);
+        let here = self.hashes.iter().copied().zip(self.numbers).take(used);
+        here.chain(self.more.iter().flat_map(|more| more.iter().copied()))
+    }
+
+    fn push(&mut self, hash: u32, number: u32) {
+        let slot = usize::try_from(self.used).unwrap_or(SLOTS);
+        match (self.hashes.get_mut(slot), self.numbers.get_mut(slot)) {
+            (Some(hash_place), Some(number_place)) => {
+                (*hash_place, *number_place) = (hash, number);
+                self.used = self.used.saturating_add(1);
+            }
+            _ => Arc::make_mut(self.more.get_or_insert_default()).push((hash, number)),
+        }
+    }
+
+    /// Take one out that is here.
+    fn remove(&mut self, hash: u32, number: u32) {
+        let mut rest: Vec<_> = self.iter().collect();
+        if let Some(place) = rest.iter().position(|one| *one == (hash, number)) {
+            rest.swap_remove(place);
+        }
+        *self = Self::default();
+        for (hash, number) in rest {
+            self.push(hash, number);
         }
     }
 }
@@ -146,48 +196,65 @@ pub(crate) fn mix(one: u64, other: u64) -> u64 {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use std::collections::BTreeSet;
+
+    /// Few hashes, some of which fall into one bucket however many there are.
+    fn hash(key: u8) -> u32 {
+        u32::from(key & 7).wrapping_mul(0x1000_0001) ^ (u32::from(key >> 3) << 28)
+    }
 
     proptest! {
         #[test]
         fn it_holds_what_was_put_in_and_not_taken_out(
-            steps in prop::collection::vec((any::<bool>(), 0u64..90, 0u8..3), 0..400),
+            steps in prop::collection::vec((prop::bool::weighted(0.7), 0u8..64, 0u32..9), 0..400),
         ) {
             let mut table = SharedTable::default();
-            let mut plain = BTreeSet::new();
-            for (is_in, key, value) in steps {
-                let hash = mix(key, key);
-                let before = table.clone();
-                let count = table.count;
+            let mut plain: Vec<(u8, u32)> = Vec::new();
+            let held = |table: &SharedTable, key| {
+                let mut numbers: Vec<_> = table.get(hash(key)).collect();
+                numbers.sort_unstable();
+                numbers
+            };
+            for (is_in, key, number) in steps {
+                let (before, held_before) = (table.clone(), held(&table, key));
+                let known = plain.iter().position(|one| *one == (key, number));
                 if is_in {
-                    if plain.insert((hash, value)) {
-                        table.insert(hash, value);
-                    }
+                    plain.push((key, number));
+                    table.insert(hash(key), number);
                 } else {
-                    let removed = table.remove(hash, |other| *other == value);
-                    prop_assert_eq!(removed.is_some(), plain.remove(&(hash, value)));
+                    known.map(|place| plain.swap_remove(place));
+                    prop_assert_eq!(table.remove(hash(key), number), known.is_some());
                 }
-                prop_assert_eq!(before.count, count);
+                prop_assert_eq!(held(&before, key), held_before);
             }
-            for key in 0..90 {
-                let hash = mix(key, key);
-                let expected: Vec<_> = plain.iter().filter(|one| one.0 == hash).map(|one| one.1).collect();
-                prop_assert_eq!(table.get(hash).copied().collect::<Vec<_>>(), expected);
+            for key in 0..64 {
+                let of_key = plain.iter().filter(|one| one.0 == key);
+                let mut expected: Vec<_> = of_key.map(|one| one.1).collect();
+                expected.sort_unstable();
+                prop_assert_eq!(held(&table, key), expected);
             }
             prop_assert_eq!(usize::try_from(table.count).unwrap(), plain.len());
         }
     }
 
     #[test]
-    fn pages_stay_small() {
+    fn buckets_stay_small() {
         let mut table = SharedTable::default();
+        let hash = |key: u32| u32::try_from(mix(key.into(), 1) >> 32).unwrap();
         for key in 0..10_000 {
-            table.insert(mix(key, 1), key);
+            table.insert(hash(key), key);
         }
-        assert_eq!(table.page_count, 10_000u32.div_ceil(FULL));
+        assert_eq!(table.bucket_count, 10_000u32.div_ceil(FULL));
+        let buckets = (0..table.bucket_count).filter_map(|place| table.buckets.get(place));
+        let overfull = buckets.filter(|bucket| bucket.more.is_some()).count();
+        assert!(overfull < 500, "{overfull}");
         for key in 0..10_000 {
-            assert_eq!(table.remove(mix(key, 1), |_| true), Some(key));
+            assert!(table.remove(hash(key), key));
         }
-        assert_eq!(table.page_count, 1);
+        assert_eq!(table.bucket_count, 1);
+    }
+
+    #[test]
+    fn a_bucket_is_a_cache_line() {
+        assert_eq!(size_of::<Bucket>(), 64);
     }
 }

@@ -1,10 +1,9 @@
 //! Numbered places for things, in copies that share what is equal in them.
 
-use std::sync::Arc;
-
 use crate::paged_array::PagedArray;
 
 /// Things and their numbers; the number of one that is gone is given out again.
+#[derive(Clone)]
 pub(crate) struct Slab<T> {
     places: PagedArray<Place<T>>,
     first_free: u32,
@@ -12,19 +11,11 @@ pub(crate) struct Slab<T> {
     end: u32,
 }
 
+#[derive(Clone)]
 enum Place<T> {
     /// And the place that is free after this one.
     Free(u32),
-    Used(Arc<T>),
-}
-
-impl<T> Clone for Place<T> {
-    fn clone(&self) -> Self {
-        match self {
-            Self::Free(next) => Self::Free(*next),
-            Self::Used(value) => Self::Used(Arc::clone(value)),
-        }
-    }
+    Used(T),
 }
 
 impl<T> Default for Place<T> {
@@ -33,16 +24,7 @@ impl<T> Default for Place<T> {
     }
 }
 
-impl<T> Clone for Slab<T> {
-    fn clone(&self) -> Self {
-        Self {
-            places: self.places.clone(),
-            ..*self
-        }
-    }
-}
-
-impl<T> Default for Slab<T> {
+impl<T: Clone> Default for Slab<T> {
     fn default() -> Self {
         Self {
             places: PagedArray::default(),
@@ -52,17 +34,17 @@ impl<T> Default for Slab<T> {
     }
 }
 
-impl<T> Slab<T> {
+impl<T: Clone> Slab<T> {
     #[inline]
-    pub(crate) fn get(&self, place: u32) -> Option<&Arc<T>> {
+    pub(crate) fn get(&self, place: u32) -> Option<&T> {
         match self.places.get(place)? {
             Place::Used(value) => Some(value),
             Place::Free(_) => None,
         }
     }
 
-    /// The thing at a place, to be replaced or, by [`Arc::make_mut`], changed in this copy alone.
-    pub(crate) fn get_mut(&mut self, place: u32) -> Option<&mut Arc<T>> {
+    /// The thing at a place, to be changed in this copy alone.
+    pub(crate) fn get_mut(&mut self, place: u32) -> Option<&mut T> {
         // A look first: what is free is not to be copied.
         self.get(place)?;
         match self.places.get_mut(place)? {
@@ -75,7 +57,7 @@ impl<T> Slab<T> {
     ///
     /// Returns:
     /// Where, or `None` when there are 2³² already.
-    pub(crate) fn insert(&mut self, value: Arc<T>) -> Option<u32> {
+    pub(crate) fn insert(&mut self, value: T) -> Option<u32> {
         let place = self.first_free;
         let next = place.checked_add(1)?;
         let found = std::mem::replace(self.places.get_mut(place)?, Place::Used(value));
@@ -89,7 +71,7 @@ impl<T> Slab<T> {
     }
 
     /// Take out what is at a place.
-    pub(crate) fn remove(&mut self, place: u32) -> Option<Arc<T>> {
+    pub(crate) fn remove(&mut self, place: u32) -> Option<T> {
         self.get(place)?;
         let free = Place::Free(self.first_free);
         let Place::Used(value) = std::mem::replace(self.places.get_mut(place)?, free) else {
@@ -100,7 +82,7 @@ impl<T> Slab<T> {
     }
 
     /// Everything, by its number.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<T>> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
         (0..self.end).filter_map(|place| self.get(place))
     }
 }
@@ -123,15 +105,15 @@ mod tests {
                     plain.keys().nth(nth).copied()
                 });
                 if let Some(place) = chosen {
-                    prop_assert_eq!(slab.remove(place).map(|value| *value), plain.remove(&place));
+                    prop_assert_eq!(slab.remove(place), plain.remove(&place));
                 } else {
-                    let place = slab.insert(Arc::new(number)).unwrap();
+                    let place = slab.insert(number).unwrap();
                     prop_assert!(plain.insert(place, number).is_none());
                     most = most.max(plain.len());
                     prop_assert!(usize::try_from(place).unwrap() < most, "places are used again");
                 }
             }
-            let values: Vec<_> = slab.iter().map(|value| **value).collect();
+            let values: Vec<_> = slab.iter().copied().collect();
             prop_assert_eq!(values, plain.into_values().collect::<Vec<_>>());
         }
     }

@@ -6,8 +6,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use perilune_wire::flow::FlowKey;
 
-use crate::change::{Direction, PolicyConfig, PolicyId};
+use crate::change::{Action, Direction, PolicyConfig, PolicyId};
 use crate::cow_map::CowMap;
+use crate::matcher::Matcher;
 use crate::sa_list::SaList;
 use crate::slab::Slab;
 use crate::spd_index::{Rule, SpdIndex};
@@ -15,10 +16,20 @@ use crate::spd_index::{Rule, SpdIndex};
 /// One entry with its SAs and counters.
 #[derive(Clone)]
 pub(crate) struct SpdEntry {
+    pub(crate) action: Action,
     pub(crate) config: Arc<PolicyConfig>,
     pub(crate) counters: Arc<PolicyCounters>,
     /// Its outbound SAs.
     pub(crate) sas: SaList,
+}
+
+/// What a search for an entry reads, two lines of the processor's cache, and the entry.
+#[derive(Clone)]
+#[repr(align(64))]
+struct Place {
+    matcher: Matcher,
+    order: u64,
+    entry: Arc<SpdEntry>,
 }
 
 /// What an entry was applied to.
@@ -47,7 +58,7 @@ impl PolicyCounters {
 /// The entries in the order they are tried. A copy costs little and a change does too.
 #[derive(Clone)]
 pub(crate) struct Spd {
-    entries: Slab<SpdEntry>,
+    entries: Slab<Place>,
     places: CowMap<PolicyId, u32>,
     /// SPD-S and SPD-O.
     outbound: SpdIndex,
@@ -70,25 +81,35 @@ impl Spd {
     /// Place of the first entry that matches a packet that leaves.
     #[inline]
     pub(crate) fn lookup(&self, flow: &FlowKey) -> Option<u32> {
-        Some(self.outbound.find(flow, |_| true)?.place)
+        self.outbound.find(flow, |place| self.rule(place), |_| true)
     }
 
     /// Place of the first entry that matches a packet that arrives without IPsec.
     #[inline]
     pub(crate) fn lookup_inbound(&self, flow: &FlowKey) -> Option<u32> {
-        Some(self.inbound.find(&flow.reversed(), |_| true)?.place)
+        let rule = |place| self.rule(place);
+        self.inbound.find(&flow.reversed(), rule, |_| true)
     }
 
     #[inline]
     pub(crate) fn entry(&self, place: u32) -> Option<&SpdEntry> {
-        self.entries.get(place).map(AsRef::as_ref)
+        Some(&self.entries.get(place)?.entry)
+    }
+
+    #[inline]
+    fn rule(&self, place: u32) -> Option<Rule<'_>> {
+        let Place { matcher, order, .. } = self.entries.get(place)?;
+        Some(Rule {
+            order: *order,
+            matcher,
+        })
     }
 
     /// Every entry, in the order they are tried.
     pub(crate) fn entries(&self) -> Vec<&SpdEntry> {
-        let mut entries: Vec<_> = self.entries.iter().map(AsRef::as_ref).collect();
-        entries.sort_by_key(|entry| order(&entry.config));
-        entries
+        let mut places: Vec<_> = self.entries.iter().collect();
+        places.sort_unstable_by_key(|place| place.order);
+        places.iter().map(|place| place.entry.as_ref()).collect()
     }
 
     /// Add an entry, or replace the one of its name, whose SAs and counters stay.
@@ -97,50 +118,70 @@ impl Spd {
     /// Whether there was room for it.
     pub(crate) fn put(&mut self, config: PolicyConfig) -> bool {
         let config = Arc::new(config);
-        let known = self.places.get(&config.id).copied();
-        let place = match known.and_then(|place| self.entries.get_mut(place)) {
-            Some(entry) => {
-                let entry = Arc::make_mut(entry);
-                let old = std::mem::replace(&mut entry.config, Arc::clone(&config));
-                self.take_from_indexes(&old);
-                known
-            }
-            None => self.entries.insert(Arc::new(SpdEntry {
-                config: Arc::clone(&config),
-                counters: Arc::default(),
-                sas: SaList::default(),
-            })),
-        };
-        let Some(place) = place else {
+        let Some(place) = self.place_for(&config) else {
             return false;
         };
-        if known.is_none() {
-            self.places.insert(config.id, place);
-        }
-        let rule = Rule::new(order(&config), place, &config.selectors);
+        let order = order(&config);
         for index in self.indexes(config.direction) {
-            index.insert(&rule, &config.selectors);
+            index.insert(order, place, &config.selectors);
         }
         true
+    }
+
+    /// Put an entry in a place, that of its name if it has one, but not into the indexes.
+    fn place_for(&mut self, config: &Arc<PolicyConfig>) -> Option<u32> {
+        let known = self.places.get(&config.id).copied();
+        let old = known.and_then(|place| Some((place, self.entries.get(place)?.entry.clone())));
+        if let Some((place, old)) = &old {
+            self.take_from_indexes(*place, &old.config);
+        }
+        let new = Place {
+            matcher: Matcher::new(&config.selectors),
+            order: order(config),
+            entry: Arc::new(SpdEntry {
+                action: config.action,
+                config: Arc::clone(config),
+                counters: old
+                    .as_ref()
+                    .map_or_else(Arc::default, |old| Arc::clone(&old.1.counters)),
+                sas: old
+                    .as_ref()
+                    .map(|old| old.1.sas.clone())
+                    .unwrap_or_default(),
+            }),
+        };
+        if let Some((place, _)) = old {
+            *self.entries.get_mut(place)? = new;
+            return Some(place);
+        }
+        let place = self.entries.insert(new)?;
+        self.places.insert(config.id, place);
+        Some(place)
     }
 
     /// Take an entry out.
     pub(crate) fn remove(&mut self, id: PolicyId) -> Option<Arc<SpdEntry>> {
         let place = self.places.remove(&id)?;
-        let entry = self.entries.remove(place)?;
-        self.take_from_indexes(&entry.config);
+        let Place { entry, .. } = self.entries.remove(place)?;
+        self.take_from_indexes(place, &entry.config);
         Some(entry)
     }
 
     /// An entry to be changed; readers of older tables keep what they have.
     pub(crate) fn entry_mut(&mut self, id: PolicyId) -> Option<&mut SpdEntry> {
         let place = *self.places.get(&id)?;
-        self.entries.get_mut(place).map(Arc::make_mut)
+        Some(Arc::make_mut(&mut self.entries.get_mut(place)?.entry))
     }
 
-    fn take_from_indexes(&mut self, config: &PolicyConfig) {
+    /// Whether nothing is left in the indexes.
+    #[cfg(test)]
+    fn is_forgotten(&self) -> bool {
+        self.outbound.is_empty() && self.inbound.is_empty()
+    }
+
+    fn take_from_indexes(&mut self, place: u32, config: &PolicyConfig) {
         for index in self.indexes(config.direction) {
-            index.remove(order(config), &config.selectors);
+            index.remove(place, &config.selectors);
         }
     }
 

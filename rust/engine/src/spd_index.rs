@@ -6,12 +6,12 @@
 //! than one already found. Its cost grows with the number of shapes, which is bounded, and not
 //! with the number of entries.
 
-use std::cmp::Ordering;
 use std::sync::Arc;
 
 use perilune_wire::flow::FlowKey;
 
 use crate::change::Direction;
+use crate::cow_map::CowMap;
 use crate::index_key::{Fields, IndexKey, Shape, keys};
 use crate::matcher::Matcher;
 use crate::selector::SelectorPair;
@@ -20,22 +20,15 @@ use crate::shared_table::SharedTable;
 /// Beyond so many shapes of a family, entries of new ones are put under wider keys.
 const MOST_SHAPES: usize = 64;
 
-/// An entry as the search sees it.
-pub(crate) struct Rule {
-    /// Lower ones are tried first; no two entries have the same.
-    pub(crate) order: u64,
-    /// Where the entry is.
-    pub(crate) place: u32,
-    matcher: Matcher,
-}
-
-/// Entries for packets of one direction.
+/// Places of entries for packets of one direction; the entries themselves are elsewhere.
 #[derive(Clone)]
 pub(crate) struct SpdIndex {
     direction: Direction,
-    rules: SharedTable<Arc<Rule>>,
+    places: SharedTable,
     /// Of each family, in the order of their first entries.
     shapes: [Arc<Vec<UsedShape>>; 2],
+    /// Places of entries some of whose keys were widened, and which of the keys, one bit each.
+    widened: CowMap<u32, u64>,
 }
 
 #[derive(Clone)]
@@ -46,102 +39,100 @@ struct UsedShape {
     keys: usize,
 }
 
-impl Rule {
-    pub(crate) fn new(order: u64, place: u32, selectors: &SelectorPair) -> Arc<Self> {
-        let matcher = Matcher::new(selectors);
-        Arc::new(Self {
-            order,
-            place,
-            matcher,
-        })
-    }
-}
-
-impl PartialEq for Rule {
-    fn eq(&self, other: &Self) -> bool {
-        self.order == other.order
-    }
-}
-
-impl Eq for Rule {}
-
-impl PartialOrd for Rule {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Rule {
-    fn cmp(&self, other: &Self) -> Ordering {
-        self.order.cmp(&other.order)
-    }
+/// An entry as the search sees it.
+pub(crate) struct Rule<'a> {
+    /// Lower ones are tried first; no two entries have the same.
+    pub(crate) order: u64,
+    pub(crate) matcher: &'a Matcher,
 }
 
 impl SpdIndex {
     pub(crate) fn new(direction: Direction) -> Self {
         Self {
             direction,
-            rules: SharedTable::default(),
+            places: SharedTable::default(),
             shapes: Default::default(),
+            widened: CowMap::default(),
         }
     }
 
-    /// The first entry that selects a packet and that `accept` takes; a packet that arrives has
-    /// to be reversed.
+    /// Place of the first entry that selects a packet and that `accept` takes; a packet that
+    /// arrives has to be reversed. `rule` knows what is at a place.
     #[inline]
-    pub(crate) fn find(
+    pub(crate) fn find<'a>(
         &self,
         flow: &FlowKey,
-        mut accept: impl FnMut(&Rule) -> bool,
-    ) -> Option<&Rule> {
+        rule: impl Fn(u32) -> Option<Rule<'a>>,
+        accept: impl Fn(u32) -> bool,
+    ) -> Option<u32> {
         let fields = Fields::of(flow);
-        let mut found: Option<&Rule> = None;
+        let mut found: Option<(u64, u32)> = None;
         for used in self.shapes[usize::from(flow.is_ipv6())].iter() {
-            let is_late = |order| found.is_some_and(|rule| rule.order <= order);
-            if is_late(used.first) {
+            let is_late = |order, found: Option<(u64, u32)>| found.is_some_and(|it| it.0 <= order);
+            if is_late(used.first, found) {
                 break;
             }
-            let rules = self.rules.get(fields.hash(&used.shape));
-            let mut earlier = rules.take_while(|rule| !is_late(rule.order));
-            let fits = |rule: &&Arc<Rule>| rule.matcher.contains(flow) && accept(rule);
-            found = earlier.find(fits).map(AsRef::as_ref).or(found);
+            for place in self.places.get(fields.hash(&used.shape)) {
+                let Some(Rule { order, matcher }) = rule(place) else {
+                    continue;
+                };
+                if !is_late(order, found) && matcher.contains(flow) && accept(place) {
+                    found = Some((order, place));
+                }
+            }
         }
-        found
+        Some(found?.1)
     }
 
-    /// Add an entry; `selectors` are those its rule was made of.
-    pub(crate) fn insert(&mut self, rule: &Arc<Rule>, selectors: &SelectorPair) {
-        for key in keys(selectors, self.direction) {
-            let key = self.note(key, rule.order);
-            self.rules.insert(key.hash(), Arc::clone(rule));
+    /// Add an entry.
+    pub(crate) fn insert(&mut self, order: u64, place: u32, selectors: &SelectorPair) {
+        let mut widened = 0;
+        for (key, bit) in keys(selectors, self.direction).into_iter().zip(bits()) {
+            let used = self.note(key, order);
+            if used != key {
+                widened |= bit;
+            }
+            self.places.insert(used.hash(), place);
+        }
+        if widened != 0 {
+            self.widened.insert(place, widened);
         }
     }
 
-    /// The entry of these selectors for which `is_wanted` is true.
+    /// The place, of those of entries of these selectors, for which `is_wanted` is true.
     pub(crate) fn find_like(
         &self,
         selectors: &SelectorPair,
-        is_wanted: impl Fn(&Rule) -> bool,
-    ) -> Option<&Rule> {
+        is_wanted: impl Fn(u32) -> bool,
+    ) -> Option<u32> {
         let keys = keys(selectors, self.direction);
         let hashes = keys
             .iter()
             .flat_map(|key| [key.hash(), key.widened().hash()]);
-        let mut rules = hashes.flat_map(|hash| self.rules.get(hash));
-        rules.find(|rule| is_wanted(rule)).map(AsRef::as_ref)
+        let mut places = hashes.flat_map(|hash| self.places.get(hash));
+        places.find(|place| is_wanted(*place))
     }
 
-    /// Take out the entry of an order.
-    pub(crate) fn remove(&mut self, order: u64, selectors: &SelectorPair) {
-        for key in keys(selectors, self.direction) {
-            for key in [key, key.widened()] {
-                let is_wanted = |rule: &Arc<Rule>| rule.order == order;
-                if self.rules.remove(key.hash(), is_wanted).is_some() {
-                    self.forget(&key.shape);
-                    break;
-                }
+    /// Take out the entry of a place; `selectors` are those it was added with.
+    pub(crate) fn remove(&mut self, place: u32, selectors: &SelectorPair) {
+        let widened = self.widened.remove(&place).unwrap_or(0);
+        for (key, bit) in keys(selectors, self.direction).into_iter().zip(bits()) {
+            let key = if widened & bit == 0 {
+                key
+            } else {
+                key.widened()
+            };
+            if self.places.remove(key.hash(), place) {
+                self.forget(&key.shape);
             }
         }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.places.is_empty()
+            && self.shapes.iter().all(|shapes| shapes.is_empty())
+            && self.widened.is_empty()
     }
 
     /// Count a key.
@@ -181,4 +172,9 @@ impl SpdIndex {
             shapes.remove(place);
         }
     }
+}
+
+/// One bit for each key that an entry can have.
+fn bits() -> impl Iterator<Item = u64> {
+    (0..u64::BITS).map(|place| 1 << place)
 }

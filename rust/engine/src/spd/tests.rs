@@ -129,6 +129,73 @@ proptest! {
     }
 }
 
+prop_compose! {
+    /// A prefix of any length, ports that are a prefix or are not; many of these have many shapes.
+    fn prefixes()(address: u32, bits in 0u32..=32, ports in ports()) -> TrafficSelector {
+        let free = u32::MAX.checked_shr(bits).unwrap_or(0);
+        // Few addresses, or no two of them would be in one network.
+        let address = address & 0xc0c0_c0c1;
+        let [first, last] = [address & !free, address | free].map(|it| Ipv4Addr::from_bits(it).into());
+        TrafficSelector::new(first..=last, 17, ports).unwrap()
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(16))]
+
+    #[test]
+    fn prop_more_shapes_than_an_index_keeps_are_a_linear_scan_too(
+        sides in prop::collection::vec((prefixes(), prefixes(), 0u32..3), 100..250),
+        steps in prop::collection::vec((any::<prop::sample::Index>(), any::<bool>()), 100..400),
+        flows in prop::collection::vec((any::<u32>(), any::<u32>(), 0u16..8), 60),
+    ) {
+        let mut spd = Spd::default();
+        let mut plain: Vec<PolicyConfig> = Vec::new();
+        let put = |spd: &mut Spd, plain: &mut Vec<PolicyConfig>, id: usize| {
+            let (local, remote, priority) = sides[id];
+            let selectors = SelectorPair::new(vec![local], vec![remote]);
+            let id = PolicyId(u32::try_from(id).unwrap());
+            let config = PolicyConfig { priority, selectors, ..one_host(id.0, 0, Ports::Any) };
+            plain.retain(|other| other.id != id);
+            plain.push(config.clone());
+            spd.put(config)
+        };
+        for id in 0..sides.len() {
+            prop_assert!(put(&mut spd, &mut plain, id));
+        }
+        for (index, is_removed) in steps {
+            let id = index.index(sides.len());
+            if is_removed {
+                let id = PolicyId(u32::try_from(id).unwrap());
+                prop_assert_eq!(spd.remove(id).is_some(), plain.iter().any(|other| other.id == id));
+                plain.retain(|other| other.id != id);
+            } else {
+                prop_assert!(put(&mut spd, &mut plain, id));
+            }
+        }
+        plain.sort_by_key(|config| (config.priority, config.id));
+        for (source, destination, port) in flows {
+            let address = |bits: u32| Ipv4Addr::from_bits(bits & 0xc0c0_c0c1).into();
+            let flow = FlowKey::new(address(source), address(destination), 17, Some((port, port))).unwrap();
+            let expected = plain.iter().find(|config| config.selectors.contains_outbound(&flow));
+            let found = spd.lookup(&flow).and_then(|place| spd.entry(place));
+            prop_assert_eq!(found.map(|entry| entry.config.id), expected.map(|config| config.id));
+            let back = flow.reversed();
+            let found = spd.lookup_inbound(&back).and_then(|place| spd.entry(place));
+            prop_assert_eq!(found.map(|entry| entry.config.id), expected.map(|config| config.id));
+        }
+        for config in &plain {
+            prop_assert!(spd.remove(config.id).is_some());
+        }
+        prop_assert!(spd.is_forgotten());
+    }
+}
+
+#[test]
+fn a_search_reads_two_cache_lines_of_an_entry() {
+    assert_eq!(size_of::<Place>(), 128);
+}
+
 fn one_host(id: u32, host: u32, ports: Ports) -> PolicyConfig {
     let address = IpAddr::from(Ipv4Addr::from_bits(0x0a00_0000 | host));
     let all = IpAddr::from(Ipv4Addr::UNSPECIFIED)..=IpAddr::from(Ipv4Addr::BROADCAST);
