@@ -17,6 +17,7 @@ from lab.process import until
 from lab.topology import Sites, host, outer, two_sites
 from lab.traffic import ping
 from perilune.cli.exit_codes import ExitCode
+from support.clear_words import config
 
 pytestmark = [
     pytest.mark.system,
@@ -24,53 +25,12 @@ pytestmark = [
     pytest.mark.timeout(600),
 ]
 
-CONFIG = """
-connections {{
-  gw {{
-    local_addrs = {here}
-    remote_addrs = {there}
-    proposals = aes256gcm16-prfsha256-x25519
-    local {{
-      id = site-{site}
-      auth = psk
-    }}
-    remote {{
-      id = site-{other}
-      auth = psk
-    }}
-    children {{
-      net {{
-        local_ts = 10.{site}.0.0/24
-        remote_ts = 10.{other}.0.0/24
-        esp_proposals = aes256gcm16
-        start_action = trap
-      }}
-    }}
-  }}
-}}
-secrets {{
-  ike-gw {{
-    secret = "{secret}"
-  }}
-}}
-daemon {{
-  retransmit_timeout = 0.5
-  retransmit_tries = 3
-  {daemon}
-}}
-"""
-
 REPLAY = """
 import socket, sys
 raw = socket.socket(socket.AF_INET, socket.SOCK_RAW, 50)
 for _ in range(40):
     raw.sendto(bytes.fromhex(sys.argv[2]), (sys.argv[1], 0))
 """
-
-
-def config(site: int, phrase: str = "twelve moons", audit: Path | None = None) -> str:
-    values = {"site": site, "other": 3 - site, "here": outer(site), "there": outer(3 - site)}
-    return CONFIG.format(secret=phrase, daemon=f"audit_log = {audit}" if audit else "", **values)
 
 
 @pytest.fixture(scope="module")
@@ -82,8 +42,9 @@ def sites() -> Iterator[Sites]:
 @contextmanager
 def daemons(sites: Sites, directory: Path, phrase_b: str = "twelve moons") -> Iterator[Perilune]:
     """Both daemons; the one that audits is site a's."""
-    b = Perilune(sites.gateway_b, directory / "b", config(2, phrase_b))
-    a = Perilune(sites.gateway_a, directory / "a", config(1, audit=directory / "audit.log"))
+    b = Perilune(sites.gateway_b, directory / "b", config(2, "trap", phrase=phrase_b))
+    audit = f"audit_log = {directory / 'audit.log'}"
+    a = Perilune(sites.gateway_a, directory / "a", config(1, "trap", daemon=audit))
     with b, a:
         yield a
 

@@ -2,30 +2,33 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from lab.capture import tap
-from lab.namespace import Namespace
 from lab.perilune import Perilune
 from lab.process import until
-from lab.topology import OUTER6_A, OUTER6_B, Sites, host, outer, two_sites
+from lab.topology import OUTER6_A, OUTER6_B, Sites, host, outer
 from lab.traffic import ping
 from perilune.cli.exit_codes import ExitCode
 from perilune.databases.conditions import Conditions, Masked
 from perilune.databases.spd import Action, PolicyId, SpdEntry, Way
 from perilune.model.selector import everything
 from perilune.shell.boundary_rules import BoundarySettings, ruleset
+from support.clear_words import (
+    PATIENCE_S,
+    config,
+    dropped,
+    gateway,
+    receiving,
+    send,
+    words_on_the_wire,
+)
 
 pytestmark = [
     pytest.mark.system,
@@ -33,118 +36,10 @@ pytestmark = [
     pytest.mark.timeout(600),
 ]
 
-CONFIG = """
-connections {{
-  gw {{
-    local_addrs = {here}
-    remote_addrs = {there}
-    proposals = aes256gcm16-prfsha256-x25519
-    local {{
-      id = site-{site}
-      auth = psk
-    }}
-    remote {{
-      id = site-{other}
-      auth = psk
-    }}
-    children {{
-      net {{
-        local_ts = 10.{site}.0.0/24
-        remote_ts = 10.{other}.0.0/24
-        esp_proposals = aes256gcm16
-        start_action = {start_action}
-      }}
-      {more}
-    }}
-  }}
-}}
-secrets {{
-  ike-gw {{
-    secret = "twelve moons"
-  }}
-}}
-daemon {{
-  retransmit_timeout = 0.5
-  retransmit_tries = 5
-  {daemon}
-}}
-"""
 
-PATIENCE_S = 120.0
-NEEDLE = "words that only a tunnel may carry"
-SEND = """
-import socket, sys
-sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-for _ in range(20):
-    sender.sendto(sys.argv[2].encode(), (sys.argv[1], 7999))
-"""
-RECEIVE = """
-import socket, sys
-receiver = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-receiver.bind(("", 7999))
-print("ready", flush=True)
-while True:
-    print(receiver.recv(2000).decode(), flush=True)
-"""
-
-
-def config(site: int, start_action: str = "none", more: str = "", daemon: str = "") -> str:
-    values = {"site": site, "other": 3 - site, "here": outer(site), "there": outer(3 - site)}
-    return CONFIG.format(start_action=start_action, more=more, daemon=daemon, **values)
-
-
-@pytest.fixture(scope="module")
-def sites() -> Iterator[Sites]:
-    """Sites whose gateways send to the wire what they have no better route for."""
-    with two_sites(leaky=True) as made:
-        yield made
-
-
-@contextmanager
-def gateway(sites: Sites, directory: Path, text: str) -> Iterator[Perilune]:
-    """A daemon at site a, whose boundary is gone behind it."""
-    daemon = Perilune(sites.gateway_a, directory / "a", text)
-    try:
-        with daemon:
-            yield daemon
-    finally:
-        daemon.remove_boundary()
-        print(f"--- a\n{daemon.log()[-6000:]}")  # noqa: T201 - shown if it fails
-
-
-def send(sender: Namespace, target: str) -> None:
-    sender.run("python3", "-c", SEND, target, NEEDLE, timeout_s=PATIENCE_S)
-
-
-@contextmanager
-def receiving(namespace: Namespace, directory: Path) -> Iterator[Callable[[], bool]]:
-    """Let a host take the words, and tell whether they came."""
-    log = directory / f"receiver-{namespace.name}"
-    with namespace.spawn("receiver", "python3", "-c", RECEIVE, log=log) as child:
-        child.wait_for_log("ready", PATIENCE_S)
-        yield lambda: NEEDLE in child.log()
-
-
-def words_on_the_wire(sites: Sites, directory: Path, act: Callable[[], object]) -> int:
-    """Do something; return how often the words came by on the wire.
-
-    What is sent behind it, to where nobody protects anything, shows that everything before was seen.
-    """
-    marker = "the end of the capture"
-    log = directory / f"wire-{os.urandom(3).hex()}"
-    with tap(sites.gateway_b, "wire", log, (NEEDLE, marker)) as wire:
-        act()
-        sites.gateway_a.run("python3", "-c", SEND, outer(2), marker, timeout_s=PATIENCE_S)
-        overheard = wire.finish()
-    assert overheard.seen[marker] > 0
-    return overheard.seen[NEEDLE]
-
-
-def dropped(daemon: Perilune, way: str, policy: str = "gw/net") -> int:
-    done = daemon.command("boundary", "show", "--json", timeout_s=PATIENCE_S)
-    assert done.returncode == 0, done.stderr
-    rules: list[dict[str, Any]] = json.loads(done.stdout)["rules"]
-    return sum(rule["packets"] for rule in rules if (rule["way"], rule["policy"]) == (way, policy))
+@pytest.fixture
+def sites(leaky_sites: Sites) -> Sites:
+    return leaky_sites
 
 
 def test_without_a_daemon_the_sites_leak(sites: Sites, tmp_path: Path) -> None:

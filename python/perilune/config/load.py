@@ -80,7 +80,7 @@ def settings_of(tree: Section) -> Settings:
     for reader, connection in zip(readers, connections, strict=True):
         check_secrets(reader, connection, secrets)
     _check_names(readers, connections)
-    policies = read_policies(_all_of(root, POLICIES, POLICY), connections)
+    policies = read_policies(_all_of(root, POLICIES, POLICY), connections, daemon)
     sas = _manual_sas(root, daemon)
     problems.raise_errors()
     return Settings(

@@ -8,6 +8,7 @@ from perilune.config.policy_values import Addresses, AllTypes, MessageTypes
 from perilune.config.reader import Reader
 from perilune.config.schema import policy as keys
 from perilune.config.schema.section import Key
+from perilune.config.settings import DaemonSettings
 from perilune.config.traffic_selectors import ANY_PORT, OPAQUE
 from perilune.config.values import nearest, quote
 from perilune.databases.conditions import NOT_POPULATED, Conditions
@@ -26,7 +27,9 @@ _Types = tuple[MessageTypes, ...] | AllTypes
 _Ports = tuple[tuple[int, int], ...]
 
 
-def read_policies(readers: Sequence[Reader], connections: Sequence[PadEntry]) -> tuple[SpdTemplate, ...]:
+def read_policies(
+    readers: Sequence[Reader], connections: Sequence[PadEntry], daemon: DaemonSettings
+) -> tuple[SpdTemplate, ...]:
     """Return the entries in their order; mistakes are noted at the readers' problems."""
     templates: list[SpdTemplate] = []
     by_order: dict[int, str] = {}
@@ -37,6 +40,7 @@ def read_policies(readers: Sequence[Reader], connections: Sequence[PadEntry]) ->
         if last in by_order:
             reader.error(f"entry '{by_order[last]}' has the order {last} already", keys.ORDER)
         by_order[last] = reader.name
+        _check_user(reader, daemon)
         template = _read(reader, last, connections)
         if template is not None:
             templates.append(template)
@@ -50,8 +54,6 @@ def _read(reader: Reader, order: int, connections: Sequence[PadEntry]) -> SpdTem
             reader.error("'action' is missing")
         return None
     _check_layers(reader)
-    if reader.has(keys.USER):
-        reader.warn("the device does not tell whose packets they are: this entry selects none", keys.USER)
     connection, child = _child(reader, action, connections)
     local_addresses = _addresses(reader, keys.LOCAL, child.local_ts if child else ())
     remote_addresses = _addresses(reader, keys.REMOTE, child.remote_ts if child else ())
@@ -194,6 +196,13 @@ def _check_allowed(
             if not any(range_.contains(one) for range_ in ranges):
                 reader.error(f"{one} lies outside {name} of child '{child.name}'", key)
                 break
+
+
+def _check_user(reader: Reader, daemon: DaemonSettings) -> None:
+    if reader.has(keys.USER) and daemon.wire is not None:
+        reader.error("what comes over a wire is of no user of this host", keys.USER)
+    if reader.has(keys.USER) and reader.get(keys.DIRECTION) is Way.IN:
+        reader.error("what arrives is of no user of this host", keys.USER)
 
 
 def _check_protection(reader: Reader, action: Action) -> None:

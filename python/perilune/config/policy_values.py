@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from enum import Enum
 from ipaddress import ip_network
+from pwd import getpwnam
 
 from perilune.config.hosts import read_address
 from perilune.config.traffic_selectors import (
@@ -23,6 +24,8 @@ from perilune.model.errors import ConfigError
 
 _TYPE = re.compile(r"([0-9]{1,3})(?:\(([0-9]{1,3})\))?")
 _TCP = 6
+_NO_USER = 2**32 - 1
+_OVERFLOW_USER = 65_534
 _EVERYTHING = tuple((network[0], network[-1]) for network in map(ip_network, ("0.0.0.0/0", "::/0")))
 
 
@@ -153,6 +156,18 @@ def _read_levels(text: str) -> tuple[int, int]:
     return bounds
 
 
+def _read_user(text: str) -> int:
+    try:
+        user = int(text) if text.isdecimal() else getpwnam(text).pw_uid
+    except (KeyError, ValueError) as error:
+        raise ConfigError(f"there is no user {quote(text)} on this host") from error
+    if user == 0:
+        raise ConfigError("root's packets cannot be told from those that the kernel itself sends")
+    if user in {_OVERFLOW_USER, _NO_USER} or user > _NO_USER:
+        raise ConfigError(f"{user} is nobody's number")
+    return user
+
+
 _FLAGS = {
     "local": ("local_address",),
     "local_ts": ("local_address",),
@@ -199,6 +214,9 @@ OCTET_BITS: Kind[Masked] = Kind("octet, or `VALUE/MASK`", _read_octet_bits)
 
 LEVELS: Kind[tuple[int, int]] = Kind(f"0 to {LARGEST_LEVEL}, or a range", _read_levels)
 """Sensitivity levels."""
+
+USERS: Kind[int] = Kind("name or number", _read_user)
+"""Number of a user of this host."""
 
 FLAGS: Kind[Populate] = Kind("`none`, or a list of " + ", ".join(f"`{word}`" for word in _FLAGS), _read_flags)
 """Populate-from-packet flags."""

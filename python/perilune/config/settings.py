@@ -124,3 +124,8 @@ class Settings:
     daemon: DaemonSettings = DaemonSettings()
     warnings: tuple[str, ...] = ()
     """What is allowed and yet seldom meant; each starts with file, line and key."""
+
+    @property
+    def users(self) -> frozenset[int]:
+        """Numbers of the users of this host whom policies name."""
+        return frozenset(one.conditions.user for one in self.policies if one.conditions.user is not None)

@@ -135,6 +135,7 @@ class Daemon(Observer):
                 self._auditor.open(self._node.facts.version, len(self._settings.connections))
                 stack.callback(self._auditor.close)
             self._open_sequences()
+            self._data_plane.know_users(self._settings.users)
             self._enforcement.open()
             if self._routes is not None:
                 stack.callback(self._routes.close)
@@ -258,6 +259,10 @@ class Daemon(Observer):
 
     def _reload(self) -> Settings:
         settings = self._read_settings()
+        try:
+            self._data_plane.know_users(settings.users)
+        except ResourceError as error:
+            raise LocalError(str(error)) from error
         for warning in settings.warnings:
             _LOG.warning("%s", warning)
         set_level(settings.daemon.log)

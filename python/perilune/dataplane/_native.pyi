@@ -96,6 +96,14 @@ class Runtime:
     def device_name(self) -> str:
         """Name of the TUN device, or of the inner interface."""
 
+    def know_users(self, users: list[int]) -> None:
+        """Tell the packets of these local users from those of others.
+
+        Raises:
+            LocalError: The device is between two interfaces.
+            ResourceError: The kernel does not let us, or these are too many.
+        """
+
     def apply(self, changes: _Changes, now_ns: int) -> None:
         """Apply changes as `Engine.apply` does; held packets that got an SA are sent."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from perilune.databases.changes import Change
@@ -69,6 +69,20 @@ class Runtime:
     def device_name(self) -> str:
         """Name of the TUN device, or of the interface to the inside."""
         return self._native.device_name
+
+    def know_users(self, users: Iterable[int]) -> None:
+        """Tell the packets of these local users from those of others, for conditions that name them.
+
+        A packet is the user's who made the socket that it was sent from. What no socket of this host sent is
+        no user's, nor is what the kernel answers itself, from which root's packets cannot be told. A user who
+        is known stays known.
+
+        Raises:
+            LocalError: The placement is `Wire`, where packets come from other hosts.
+            ResourceError: The kernel lets this process load no BPF program, the TUN device has one queue
+                only, or these are more than 255 users, 0 or 65534.
+        """
+        self._native.know_users(sorted(set(users)))
 
     def apply(self, changes: Sequence[Change], now: Instant) -> None:
         """See `DataPlane.apply`; held packets that got an SA leave at once."""

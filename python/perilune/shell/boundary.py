@@ -20,7 +20,7 @@ from perilune.databases.spd import Action, PolicyId, SpdEntry, Way
 from perilune.model.errors import ResourceError
 from perilune.model.selector import everything
 from perilune.shell.boundary_book import BoundaryBook
-from perilune.shell.boundary_rules import CHAINS, REMOVAL, TABLE, BoundarySettings, ruleset
+from perilune.shell.boundary_rules import REMOVAL, TABLE, BoundarySettings, ruleset, way_of
 
 MISSING: Final = "there is no program nft; Debian has it in the package nftables"
 _PLACES: Final = "/usr/sbin:/sbin:/usr/local/sbin:/usr/bin:/bin"
@@ -71,9 +71,8 @@ def rules_in_force(nft: str) -> list[CountedRule] | None:
     if {"family": "inet", "name": TABLE} not in [_named(one.get("table", {})) for one in tables]:
         return None
     listed = json.loads(_run(nft, "--json", "list", "table", "inet", TABLE))["nftables"]
-    ways = {chain: way for way, chain in CHAINS.items()}
-    rules = [one["rule"] for one in listed if "rule" in one]
-    return [_counted(rule, ways[rule["chain"]]) for rule in rules if rule["chain"] in ways]
+    rules = [one["rule"] for one in listed if "rule" in one and "comment" in one["rule"]]
+    return [_counted(rule, way) for rule in rules if (way := way_of(rule["chain"])) is not None]
 
 
 def remove_rules(nft: str) -> None:

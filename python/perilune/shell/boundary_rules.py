@@ -39,6 +39,8 @@ _IS_LATER_FRAGMENT: Final = {4: "ip frag-off & 0x1fff != 0", 6: "frag frag-off !
 CHAINS: Final = {Way.IN: "received", Way.OUT: "sent"}
 """Which rules are asked about what goes which way."""
 
+_USERS_CHAIN: Final = "-of-user-"
+
 Counts = Mapping[tuple[Way, str], Sequence[tuple[int, int]]]
 """Packets and octets that the rules of a policy, by its name as in `comment_of`, have counted so far."""
 
@@ -73,6 +75,9 @@ class BoundaryRule:
     policy: str
     """Name of the SPD entry."""
 
+    user: int | None = None
+    """Whose packets are meant, of this host's own; None is anyone's, also of what is forwarded."""
+
 
 def ruleset(entries: Iterable[SpdEntry], settings: BoundarySettings, counts: Counts | None = None) -> str:
     """Return what makes nftables enforce an SPD, in one transaction that replaces what was there.
@@ -85,9 +90,9 @@ def ruleset(entries: Iterable[SpdEntry], settings: BoundarySettings, counts: Cou
     ordered = sorted(entries, key=lambda entry: (entry.priority, entry.id))
     if not any(entry.action is not Action.BYPASS for entry in ordered):
         return REMOVAL
-    rules: dict[tuple[Way, str], BoundaryRule] = {}
+    rules: dict[tuple[Way, str, int | None], BoundaryRule] = {}
     for rule in (rule for entry in ordered for rule in rules_of(entry)):
-        rules.setdefault((rule.way, rule.match), rule)
+        rules.setdefault((rule.way, rule.match, rule.user), rule)
     chains = [_policy_chain(way, rules.values(), counts or {}) for way in CHAINS]
     sets = [_set(version, ordered) for version in (4, 6)]
     return REMOVAL + "\n".join([f"table inet {TABLE} {{", *sets, *chains, _hooks(settings), "}\n"])
@@ -102,7 +107,14 @@ def rules_of(entry: SpdEntry) -> Iterator[BoundaryRule]:
                 asked = _conditions(entry, way, local.version)
                 for match in _matches(way, local, remote, catches_fragments=verdict == "drop"):
                     if asked is not None:
-                        yield BoundaryRule(way, " ".join([match, *asked]), verdict, entry.name)
+                        text, user = " ".join([match, *asked]), entry.conditions.user
+                        yield BoundaryRule(way, text, verdict, entry.name, user)
+
+
+def way_of(chain: str) -> Way | None:
+    """Return what the rules of a chain are asked about; None if policy made none of them."""
+    names = {name: way for way, name in CHAINS.items()}
+    return names.get(chain.partition(_USERS_CHAIN)[0])
 
 
 def comment_of(name: str) -> str:
@@ -150,8 +162,6 @@ def _conditions(entry: SpdEntry, way: Way, version: int) -> list[str] | None:
             words.append(_address_bits(field, masked, version))
     if asked.flow_label is not None:
         words.append(f"ip6 flowlabel {asked.flow_label}")
-    if asked.user is not None:
-        words.append(f"meta skuid {asked.user}")
     if (asked.tos and version == 6) or (
         (asked.traffic_class or asked.flow_label is not None) and version == 4
     ):
@@ -207,16 +217,36 @@ def _number_in(field: str, first: int, last: int) -> str:
 
 
 def _policy_chain(way: Way, rules: Iterable[BoundaryRule], counts: Counts) -> str:
-    lines, seen = [f"  chain {CHAINS[way]} {{"], dict[str, int]()
-    for rule in rules:
-        if rule.way is way:
-            comment = comment_of(rule.policy)
-            place = seen[comment] = seen.get(comment, -1) + 1
-            known = counts.get((way, comment), ())
-            packets, octets = known[place] if place < len(known) else (0, 0)
-            counter = f"counter packets {packets} bytes {octets}"
-            lines.append(f'    {rule.match} {counter} {rule.verdict} comment "{comment}"')
-    return "\n".join([*lines, "  }"])
+    """Return the rules of one way; those that are about users' packets have chains of their own before it."""
+    before, lines, seen = list[str](), [f"  chain {CHAINS[way]} {{"], dict[str, int]()
+    for rule in (rule for rule in rules if rule.way is way):
+        comment = comment_of(rule.policy)
+        place = seen[comment] = seen.get(comment, -1) + 1
+        known = counts.get((way, comment), ())
+        packets, octets = known[place] if place < len(known) else (0, 0)
+        verdict = f'counter packets {packets} bytes {octets} {rule.verdict} comment "{comment}"'
+        if rule.user is None:
+            lines.append(f"    {rule.match} {verdict}")
+        elif rule.verdict == "accept":
+            lines.append(f"    {rule.match} meta skuid {rule.user} {verdict}")
+        else:
+            name = f"{CHAINS[way]}{_USERS_CHAIN}{len(before)}"
+            before.append(_user_chain(name, rule.user, verdict))
+            lines.append(f"    {rule.match} jump {name}")
+    return "\n".join([*before, *lines, "  }"])
+
+
+def _user_chain(name: str, user: int, verdict: str) -> str:
+    """Return a chain that drops what this host sends and may be a user's.
+
+    The kernel does not know any more whose packets they are when a process has ended that left some behind.
+    """
+    return f"""\
+  chain {name} {{
+    iif != 0 return
+    meta skuid != {user} return
+    {verdict}
+  }}"""
 
 
 def _set(version: int, entries: Sequence[SpdEntry]) -> str:

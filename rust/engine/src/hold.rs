@@ -35,16 +35,23 @@ pub(crate) struct Wanted {
     pub(crate) flow: FlowKey,
 }
 
+/// A frame, and the local user it comes from, if known.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Held {
+    pub(crate) frame: Vec<u8>,
+    pub(crate) user: Option<u32>,
+}
+
 #[derive(Default)]
 struct State {
     waiting: HashMap<PolicyId, HashMap<Option<FlowKey>, Waiting>>,
-    released: VecDeque<Vec<u8>>,
+    released: VecDeque<Held>,
 }
 
 struct Waiting {
     /// Of the first packet.
     flow: FlowKey,
-    frames: VecDeque<Vec<u8>>,
+    frames: VecDeque<Held>,
     octets: usize,
     asked_until: Option<Instant>,
 }
@@ -83,11 +90,14 @@ impl Hold {
             let Some(oldest) = waiting.frames.pop_front() else {
                 break;
             };
-            waiting.octets = waiting.octets.saturating_sub(oldest.len());
+            waiting.octets = waiting.octets.saturating_sub(oldest.frame.len());
             dropped = u64::wrapping_add(dropped, 1);
         }
         waiting.octets = waiting.octets.saturating_add(frame.len());
-        waiting.frames.push_back(frame.to_vec());
+        waiting.frames.push_back(Held {
+            frame: frame.to_vec(),
+            user: wanted.flow.user(),
+        });
         dropped
     }
 
@@ -143,7 +153,7 @@ impl Hold {
     }
 
     /// Every frame that may go, oldest first.
-    pub(crate) fn take_released(&self) -> VecDeque<Vec<u8>> {
+    pub(crate) fn take_released(&self) -> VecDeque<Held> {
         let mut state = crate::lock(&self.state);
         self.has_released.store(false, Ordering::Release);
         std::mem::take(&mut state.released)
@@ -209,7 +219,8 @@ mod tests {
         assert_eq!((dropped, hold.held(POLICY)), (6, 64));
         hold.release(POLICY, |_| false);
         assert!(hold.has_released());
-        assert_eq!(hold.take_released().front(), Some(&vec![6]));
+        let first = hold.take_released().pop_front().unwrap();
+        assert_eq!(first.frame, [6]);
         assert!(!hold.has_released());
     }
 
@@ -247,7 +258,12 @@ mod tests {
             assert_eq!(hold.keep(&to(host, true), &[host]), 0);
         }
         hold.release(POLICY, |flow| *flow == to(2, true).flow);
-        assert_eq!(hold.take_released(), [[2]]);
+        let frames: Vec<_> = hold
+            .take_released()
+            .into_iter()
+            .map(|held| held.frame)
+            .collect();
+        assert_eq!(frames, [[2]]);
         assert_eq!(hold.held(POLICY), 1);
         assert!(!hold.ask(&to(1, true), Instant(0)), "it was asked for");
         assert_eq!(hold.forget(POLICY), 1);

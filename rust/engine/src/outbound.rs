@@ -12,7 +12,7 @@ use crate::drop_reason::DropReason;
 use crate::engine::{CachedTables, Engine, Progress};
 use crate::event::{Event, Limit};
 use crate::flow_cache::{Epoch, FlowCache, Verdict};
-use crate::hold::Wanted;
+use crate::hold::{Held, Wanted};
 use crate::icmp_errors::leaves_errors_open;
 use crate::sa::{OutboundSa, SadEntry};
 use crate::sealed_batch::SealedBatch;
@@ -27,8 +27,18 @@ pub struct OutboundWorker {
     /// Segment of the current frame to go on with, after the batch was full.
     resume_at: usize,
     /// Held frames that may go, and where to go on in the first of them.
-    released: VecDeque<Vec<u8>>,
+    released: VecDeque<Held>,
     released_resume_at: usize,
+}
+
+/// A frame as it comes in.
+#[derive(Clone, Copy)]
+struct Entry<'a> {
+    frame: &'a [u8],
+    user: Option<u32>,
+    /// Segment to begin with.
+    from: usize,
+    was_held: bool,
 }
 
 /// One frame on its way.
@@ -72,8 +82,26 @@ impl Engine {
         now: Instant,
         out: &mut SealedBatch,
     ) -> Progress {
+        self.seal_of(None, worker, frame, now, out)
+    }
+
+    /// The same with a frame of which is known from which local user it comes.
+    pub fn seal_of(
+        &self,
+        user: Option<u32>,
+        worker: &mut OutboundWorker,
+        frame: &[u8],
+        now: Instant,
+        out: &mut SealedBatch,
+    ) -> Progress {
         let from = std::mem::take(&mut worker.resume_at);
-        match self.seal_from(worker, frame, from, false, now, out) {
+        let entry = Entry {
+            frame,
+            user,
+            from,
+            was_held: false,
+        };
+        match self.seal_from(worker, entry, now, out) {
             ControlFlow::Continue(()) => Progress::Done,
             ControlFlow::Break(next) => {
                 worker.resume_at = next;
@@ -95,10 +123,15 @@ impl Engine {
         out: &mut SealedBatch,
     ) -> Progress {
         worker.released.append(&mut self.hold.take_released());
-        while let Some(frame) = worker.released.pop_front() {
-            let from = std::mem::take(&mut worker.released_resume_at);
-            if let ControlFlow::Break(next) = self.seal_from(worker, &frame, from, true, now, out) {
-                worker.released.push_front(frame);
+        while let Some(held) = worker.released.pop_front() {
+            let entry = Entry {
+                frame: &held.frame,
+                user: held.user,
+                from: std::mem::take(&mut worker.released_resume_at),
+                was_held: true,
+            };
+            if let ControlFlow::Break(next) = self.seal_from(worker, entry, now, out) {
+                worker.released.push_front(held);
                 worker.released_resume_at = next;
                 return Progress::Full;
             }
@@ -109,23 +142,25 @@ impl Engine {
     fn seal_from(
         &self,
         worker: &mut OutboundWorker,
-        frame: &[u8],
-        from: usize,
-        was_held: bool,
+        entry: Entry<'_>,
         now: Instant,
         out: &mut SealedBatch,
     ) -> Flow {
-        let Some(packet) = Superpacket::parse(frame) else {
+        let Some(packet) = Superpacket::parse(entry.frame) else {
             self.drops.add(DropReason::FrameMalformed, 1);
             return Flow::Continue(());
         };
         // Whatever the caller does, a frame is never begun behind its end.
-        let from = if from < packet.count() { from } else { 0 };
+        let from = if entry.from < packet.count() {
+            entry.from
+        } else {
+            0
+        };
         let outgoing = Outgoing {
-            frame,
-            packet,
+            frame: entry.frame,
+            packet: packet.with_user(entry.user),
             from,
-            was_held,
+            was_held: entry.was_held,
             now,
         };
         // An SA that another thread ends while we look is not in the tables of a second look.

@@ -77,12 +77,31 @@ impl Device {
         }
     }
 
+    /// Tell the packets of these local users from those of others ([`Tun::know_users`]).
+    pub(crate) fn know_users(&self, users: &[u32]) -> Result<(), IoError> {
+        match self {
+            Self::Tun(tun) => tun.know_users(users),
+            Self::Wire(_) if users.is_empty() => Ok(()),
+            Self::Wire(_) => Err(IoError::Setting(
+                "what comes over a wire is of no user of this host".to_owned(),
+            )),
+        }
+    }
+
+    /// Let other users' packets be read.
+    pub(crate) fn pass_turn(&self) {
+        if let Self::Tun(tun) = self {
+            tun.pass_turn();
+        }
+    }
+
     /// Read one frame of the protected side.
     pub(crate) fn read(&self, frame: &mut FrameBuffer) -> Result<(), DeviceError> {
         match self {
             Self::Tun(tun) => {
-                let octets = tun.read(frame.room())?;
+                let (octets, user) = tun.read(frame.room())?;
                 frame.fill(octets);
+                frame.set_user(user);
                 Ok(())
             }
             Self::Wire(bump) => bump.inside().read(frame),

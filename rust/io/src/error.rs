@@ -21,6 +21,9 @@ pub enum IoError {
         /// What the kernel answered.
         source: io::Error,
     },
+    /// The packets of users cannot be told from those of others.
+    #[error("the kernel does not tell whose packets they are: {0}")]
+    Users(io::Error),
     /// An interface could not be listened on.
     #[error("interface {name}: {step}: {source}")]
     Port {

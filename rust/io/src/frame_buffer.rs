@@ -15,6 +15,7 @@ pub(crate) struct FrameBuffer {
     start: usize,
     end: usize,
     is_own: bool,
+    user: Option<u32>,
 }
 
 impl FrameBuffer {
@@ -24,6 +25,7 @@ impl FrameBuffer {
             start: 0,
             end: 0,
             is_own: false,
+            user: None,
         }
     }
 
@@ -46,6 +48,16 @@ impl FrameBuffer {
     /// Note whether the kernel takes it.
     pub(crate) fn set_own(&mut self, is_own: bool) {
         self.is_own = is_own;
+    }
+
+    /// The local user who sent it, if known.
+    pub(crate) fn user(&self) -> Option<u32> {
+        self.user
+    }
+
+    /// Note who sent it.
+    pub(crate) fn set_user(&mut self, user: Option<u32>) {
+        self.user = user;
     }
 
     /// The frame, with its virtio header.

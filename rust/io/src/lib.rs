@@ -32,6 +32,8 @@ mod runtime;
 mod sockets;
 mod tun;
 mod udp;
+mod user_queues;
+mod user_steering;
 mod whole_packets;
 mod wire_port;
 

@@ -60,6 +60,7 @@ impl OutboundWorker {
     /// Read until the device is empty or a burst is full, and send what came of it.
     fn read_burst(&mut self) -> Result<Burst, Lost> {
         let mut burst = Burst::More;
+        self.shared.device.pass_turn();
         for _ in 0..BURST_FRAMES {
             match self.shared.device.read(&mut self.frame) {
                 Ok(()) => self.seal(),
@@ -88,13 +89,14 @@ impl OutboundWorker {
             counters,
             now,
         };
+        let user = self.frame.user();
         let to_seal = shared
             .device
             .to_seal(&mut self.frame, &mut self.engine, boundary);
         let Some(frame) = to_seal else {
             return;
         };
-        while engine.seal(&mut self.engine, frame, now, batch) == Progress::Full {
+        while engine.seal_of(user, &mut self.engine, frame, now, batch) == Progress::Full {
             send_batch(shared, batch);
         }
     }

@@ -180,6 +180,18 @@ impl Runtime {
         self.shared.device.name()
     }
 
+    /// Tell the packets of these local users from those of others from now on, so that a policy's
+    /// condition can ask for their user; what other users send is nobody's.
+    ///
+    /// # Errors
+    /// [`IoError::Users`] where the kernel does not let us, [`IoError::Setting`] in the wire.
+    pub fn know_users(&self, users: &[u32]) -> Result<(), IoError> {
+        self.shared.device.know_users(users)?;
+        // The worker has more to wait for.
+        self.shared.outbound_kick.raise();
+        Ok(())
+    }
+
     /// Apply changes to the engine; held packets that got an SA are sent.
     ///
     /// # Errors

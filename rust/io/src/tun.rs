@@ -10,6 +10,8 @@ use rustix::io::Errno;
 use crate::device::{DeviceError, Lost};
 use crate::error::IoError;
 use crate::interface;
+use crate::user_queues::UserQueues;
+use crate::user_steering::steer;
 
 // linux/if_tun.h. The request numbers are those of every architecture but MIPS, PowerPC, SPARC.
 const TUNSETIFF: libc::c_ulong = 0x4004_54ca;
@@ -26,6 +28,7 @@ pub struct Tun {
     device: OwnedFd,
     name: String,
     segments_udp: bool,
+    users: UserQueues,
 }
 
 impl Tun {
@@ -38,23 +41,45 @@ impl Tun {
     /// [`IoError::Setting`] for a name that no interface can have, [`IoError::Tun`] for what the
     /// kernel refused.
     pub fn open(name: &str) -> Result<Self, IoError> {
-        let mut request = tun_request(name)?;
+        // Exclusive, as nothing else keeps us from taking a queue of another program's device. One
+        // that is there already has to be a persistent one with one queue, which nobody can share.
+        let exclusive = libc::IFF_MULTI_QUEUE | libc::IFF_TUN_EXCL;
+        let (device, name) = attach(name, exclusive).or_else(|error| match error {
+            IoError::Tun { source, .. } if source.raw_os_error() == Some(libc::EBUSY) => {
+                attach(name, 0)
+            }
+            other => Err(other),
+        })?;
         let refused = |step| {
-            let name = name.to_owned();
+            let name = name.clone();
             move |source: io::Error| IoError::Tun { name, step, source }
         };
-        let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let device = rustix::fs::open("/dev/net/tun", flags, Mode::empty())
-            .map_err(|error| refused("open /dev/net/tun")(error.into()))?;
-        // SAFETY: TUNSETIFF reads and writes one `ifreq`, which `request` is.
-        let answer = unsafe { libc::ioctl(device.as_raw_fd(), TUNSETIFF, &raw mut request) };
-        succeeded(answer).map_err(refused("TUNSETIFF"))?;
         let segments_udp = set_offloads(&device).map_err(refused("TUNSETOFFLOAD"))?;
+        let users = UserQueues::new(device.as_fd());
+        let users = users.map_err(|error| refused("epoll")(error.into()))?;
         Ok(Self {
             device,
-            name: interface::name_in(&request),
+            name,
             segments_udp,
+            users,
         })
+    }
+
+    /// Tell the packets of these users from those of others.
+    ///
+    /// A packet is the user's who made the socket that it was sent from.
+    ///
+    /// # Errors
+    /// [`IoError::Users`]: too many, one whose packets cannot be told, or the kernel refuses.
+    pub(crate) fn know_users(&self, users: &[u32]) -> Result<(), IoError> {
+        self.users
+            .grow(users, |all| {
+                // First the program, which sends to the first queue what is for one that is not there.
+                steer(&self.device, all)?;
+                let (queue, _) = attach(&self.name, libc::IFF_MULTI_QUEUE).map_err(io_error_of)?;
+                Ok(queue)
+            })
+            .map_err(IoError::Users)
     }
 
     /// The device's name.
@@ -68,8 +93,20 @@ impl Tun {
     }
 
     /// Read one frame into `room`, which has to be long enough for the longest.
-    pub(crate) fn read(&self, room: &mut [u8]) -> Result<usize, DeviceError> {
-        rustix::io::read(&self.device, room).map_err(|error| self.told(error))
+    ///
+    /// Returns:
+    /// Its octets, and the user who sent it, if that is one of those that are known.
+    pub(crate) fn read(&self, room: &mut [u8]) -> Result<(usize, Option<u32>), DeviceError> {
+        let read = |queue: BorrowedFd<'_>| {
+            rustix::io::read(queue, &mut *room).map_err(|error| self.told(error))
+        };
+        let is_nothing = |error: &DeviceError| matches!(error, DeviceError::WouldBlock);
+        self.users.read(self.device.as_fd(), read, is_nothing)
+    }
+
+    /// Let other users be read.
+    pub(crate) fn pass_turn(&self) {
+        self.users.pass_turn();
     }
 
     /// Write one frame.
@@ -95,15 +132,46 @@ impl Tun {
 
 impl AsFd for Tun {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.device.as_fd()
+        if self.users.is_empty() {
+            self.device.as_fd()
+        } else {
+            self.users.any()
+        }
     }
 }
 
-fn tun_request(name: &str) -> Result<libc::ifreq, IoError> {
+/// Open a queue of a device, which is made if it is not there.
+///
+/// Returns:
+/// The queue, and the device's name.
+fn attach(name: &str, more_flags: c_int) -> Result<(OwnedFd, String), IoError> {
+    let mut request = tun_request(name, more_flags)?;
+    let refused = |step| {
+        let name = name.to_owned();
+        move |source: io::Error| IoError::Tun { name, step, source }
+    };
+    let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let device = rustix::fs::open("/dev/net/tun", flags, Mode::empty())
+        .map_err(|error| refused("open /dev/net/tun")(error.into()))?;
+    // SAFETY: TUNSETIFF reads and writes one `ifreq`, which `request` is.
+    let answer = unsafe { libc::ioctl(device.as_raw_fd(), TUNSETIFF, &raw mut request) };
+    succeeded(answer).map_err(refused("TUNSETIFF"))?;
+    Ok((device, interface::name_in(&request)))
+}
+
+fn io_error_of(error: IoError) -> io::Error {
+    match error {
+        IoError::Tun { source, .. } => source,
+        other => io::Error::other(other),
+    }
+}
+
+fn tun_request(name: &str, more_flags: c_int) -> Result<libc::ifreq, IoError> {
     let mut request = interface::request(name)?;
     // Without IFF_NO_PI each packet would have four more octets before it.
-    let flags = libc::IFF_TUN | libc::IFF_NO_PI | libc::IFF_VNET_HDR;
-    request.ifr_ifru.ifru_flags = libc::c_short::try_from(flags).unwrap_or_default();
+    let flags = libc::IFF_TUN | libc::IFF_NO_PI | libc::IFF_VNET_HDR | more_flags;
+    let bits = u16::try_from(flags).unwrap_or_default();
+    request.ifr_ifru.ifru_flags = bits.cast_signed();
     Ok(request)
 }
 

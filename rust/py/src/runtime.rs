@@ -62,6 +62,11 @@ impl PyRuntime {
         self.runtime.device_name()
     }
 
+    fn know_users(&self, py: Python<'_>, users: Vec<u32>) -> PyResult<()> {
+        py.detach(move || self.runtime.know_users(&users))
+            .map_err(|error| from_io(&error))
+    }
+
     fn apply(&self, py: Python<'_>, changes: &Bound<'_, PyAny>, now_ns: Now) -> PyResult<()> {
         let changes = crate::values::changes(changes, &self.runtime.stats().sas)?;
         py.detach(|| self.runtime.apply(&changes, now_ns.0))

@@ -75,6 +75,14 @@ impl<'a> Superpacket<'a> {
         })
     }
 
+    /// The same as a packet of a local user, if known whose it is.
+    #[must_use]
+    #[inline]
+    pub fn with_user(mut self, user: Option<u32>) -> Self {
+        self.ip.flow = self.ip.flow.with_user(user);
+        self
+    }
+
     /// Outline of the whole.
     #[inline]
     pub fn ip(&self) -> &IpPacket {

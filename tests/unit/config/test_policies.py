@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ipaddress import ip_address, ip_network
+from pwd import getpwall
 
 import pytest
 
@@ -59,6 +60,36 @@ def test_defaults() -> None:
         conditions=UNCONDITIONAL,
         populate=NOT_POPULATED,
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("user = nobody-of-this-name", "no user 'nobody-of-this-name' on this host"),
+        ("user = root", "root's packets cannot be told"),
+        ("user = 0", "root's packets cannot be told"),
+        ("user = 65534", "nobody's number"),
+        ("user = 4294967295", "nobody's number"),
+        ("user = -1", "no user '-1'"),
+        ("user = 1000\ndirection = in", "what arrives is of no user"),
+    ],
+)
+def test_who_cannot_be_a_user(text: str, why: str) -> None:
+    assert why in mistake(f"action = discard\n{text}")
+
+
+def test_a_user_may_be_named() -> None:
+    someone = next(one for one in getpwall() if one.pw_uid not in {0, 65534})
+    assert policy(f"action = discard\nuser = {someone.pw_name}").conditions.user == someone.pw_uid
+
+
+def test_users_are_those_of_a_host() -> None:
+    text = "one { action = discard\nuser = 1000\n}\ntwo { action = bypass\nuser = 7\n}"
+    assert load_text(f"{GATEWAY}\npolicies {{ {text} }}").users == {7, 1000}
+    with pytest.raises(InvalidConfigError, match="over a wire"):
+        load_text(
+            f"{GATEWAY}\npolicies {{ {text} }}\ndaemon {{ placement = wire\ninside = lan\noutside = wan\n}}"
+        )
 
 
 def test_protection_with_everything() -> None:

@@ -13,7 +13,7 @@ from perilune.databases.conditions import Conditions, Masked
 from perilune.databases.spd import Action, PolicyId, SpdEntry, Way
 from perilune.model.selector import TrafficSelector, everything
 from perilune.shell.boundary_book import BoundaryBook
-from perilune.shell.boundary_rules import REMOVAL, BoundarySettings, comment_of, rules_of, ruleset
+from perilune.shell.boundary_rules import REMOVAL, BoundarySettings, comment_of, rules_of, ruleset, way_of
 
 SETTINGS = BoundarySettings(device="perilune0", ports=(500, 4500), mark=220)
 
@@ -105,9 +105,30 @@ def test_what_nothing_can_tell_is_dropped_when_it_leaves() -> None:
     levelled = replace(entry(), conditions=Conditions(level=(3, 5)))
     assert (len(sent(levelled)), received(levelled)) == (1, [])
     assert sent(replace(levelled, action=Action.BYPASS)) == []
+
+
+def test_packets_that_may_be_a_user_s_are_dropped_and_only_those_that_are_let_by() -> None:
     own = replace(entry(), conditions=Conditions(user=1000))
-    assert sent(own)[0].endswith("meta skuid 1000")
-    assert received(own) == []
+    (rule,) = rules_of(own)
+    assert (rule.way, rule.user) == (Way.OUT, 1000)
+    text = ruleset([own], SETTINGS, {(Way.OUT, "gw/net"): [(7, 700)]})
+    drop = 'counter packets 7 bytes 700 drop comment "gw/net"'
+    assert f"iif != 0 return\n    meta skuid != 1000 return\n    {drop}" in text
+    assert f"    {rule.match} jump sent-of-user-0\n" in text
+    passed = ruleset([replace(own, action=Action.BYPASS), entry(2)], SETTINGS)
+    assert f"    {rule.match} meta skuid 1000 counter packets 0 bytes 0 accept" in passed
+
+
+def test_two_users_have_rules_of_their_own() -> None:
+    entries = [replace(entry(user), conditions=Conditions(user=user)) for user in (1000, 1001)]
+    text = ruleset(entries, SETTINGS)
+    assert [f"jump sent-of-user-{number}" in text for number in range(3)] == [True, True, False]
+    assert [way_of(name) for name in ("sent-of-user-1", "sent", "received", "output")] == [
+        Way.OUT,
+        Way.OUT,
+        Way.IN,
+        None,
+    ]
 
 
 def test_entry_of_one_way_has_rules_of_that_way() -> None:

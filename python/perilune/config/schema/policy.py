@@ -10,6 +10,7 @@ from perilune.config.policy_values import (
     PORTS,
     PROTOCOLS,
     TYPES,
+    USERS,
     Addresses,
     AllTypes,
     MessageTypes,
@@ -18,8 +19,6 @@ from perilune.config.schema.section import Key, OptionalKey, SectionSchema
 from perilune.config.values import Kind, choice, number
 from perilune.databases.conditions import LARGEST_FLOW_LABEL, Masked, Populate
 from perilune.databases.spd import LAST_TEMPLATE, Action, IcmpErrors, Way
-
-_LARGEST_USER = 2**32 - 2
 
 ACTION: OptionalKey[Action] = OptionalKey(
     "action",
@@ -92,10 +91,10 @@ LEVEL: OptionalKey[tuple[int, int]] = OptionalKey(
 )
 USER: OptionalKey[int] = OptionalKey(
     "user",
-    number(0, _LARGEST_USER),
+    USERS,
     "anyone",
-    "Number of the local user whose packets are meant. The device tells nobody's yet, so that such an entry"
-    " selects nothing.",
+    "The user of this host whose packets are meant: who made the socket that sends them. What this host only"
+    " forwards is nobody's, and so is what arrives. Root cannot be named.",
 )
 CHILD: OptionalKey[str] = OptionalKey(
     "child",

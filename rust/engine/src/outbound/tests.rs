@@ -145,3 +145,63 @@ fn an_sa_that_comes_while_a_packet_is_put_on_hold_frees_it() {
     );
     assert_eq!(out.runs().len(), 1);
 }
+
+/// One entry for a user, behind it one that lets everybody else by.
+fn engine_for(user: u32) -> Engine {
+    let engine = Engine::new();
+    let mut selectors = everything();
+    selectors.conditions.user = Some(user);
+    let policy = |id, action, selectors| {
+        Change::AddPolicy(PolicyConfig {
+            id: PolicyId(id),
+            priority: id,
+            action,
+            selectors,
+            direction: None,
+            populate: Populate::default(),
+            hold: true,
+            icmp_errors: IcmpErrors::default(),
+        })
+    };
+    let changes = [
+        policy(POLICY.0, Action::Protect, selectors),
+        policy(2, Action::Bypass, everything()),
+    ];
+    engine.apply(&changes, NOW).unwrap();
+    engine
+}
+
+/// How many packets of a user were sealed and how many let by.
+fn sent(engine: &Engine, worker: &mut OutboundWorker, user: Option<u32>) -> (usize, usize) {
+    let mut out = SealedBatch::with_capacity(0);
+    let progress = engine.seal_of(user, worker, &frame(), NOW, &mut out);
+    assert_eq!(progress, Progress::Done);
+    (out.runs().len(), out.bypass().count())
+}
+
+#[test]
+fn the_sa_of_a_user_is_nobody_else_s() {
+    let engine = engine_for(1000);
+    add_sa(&engine);
+    let mut worker = engine.outbound_worker();
+    // Twice, as the second time the flow is known.
+    for _ in 0..2 {
+        assert_eq!(sent(&engine, &mut worker, Some(1000)), (1, 0));
+        for other in [Some(1001), Some(0), None] {
+            assert_eq!(sent(&engine, &mut worker, other), (0, 1));
+        }
+    }
+}
+
+#[test]
+fn a_packet_that_waits_for_its_sa_stays_its_user_s() {
+    let engine = engine_for(1000);
+    let mut worker = engine.outbound_worker();
+    assert_eq!(sent(&engine, &mut worker, Some(1000)), (0, 0));
+    assert_eq!(sent(&engine, &mut worker, Some(1001)), (0, 1));
+    add_sa(&engine);
+    let mut out = SealedBatch::with_capacity(0);
+    let progress = engine.release_held(&mut worker, NOW, &mut out);
+    assert_eq!(progress, Progress::Done);
+    assert_eq!((out.runs().len(), out.bypass().count()), (1, 0));
+}
