@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,19 @@ def test_nothing_is_up(tmp_path: Path) -> None:
     text = rendered(node, tmp_path / "vici")
     assert "0 IKE SAs, 0 children" in text
     assert "net                 gw" in text
+
+
+def test_form_of_a_child_that_is_no_plain_tunnel(tmp_path: Path) -> None:
+    path = tmp_path / "vici"
+    with serving(ExampleNode(), path), Client(f"unix://{path}") as client:
+        snapshot = take_snapshot(client)
+    (ike_sa, *_) = snapshot.ike_sas
+    form = {"protocol": "AH", "mode": "transport", "compression": "IPComp", "encapsulation": "none"}
+    child = replace(ike_sa.children[0], **form)  # type: ignore[arg-type] # names of its own
+    console = Console(width=200, color_system=None, file=io.StringIO())
+    with console.capture() as capture:
+        console.print(status_table(replace(snapshot, ike_sas=(replace(ike_sa, children=(child,)),))))
+    assert "AH transport mode IPComp" in capture.get()
 
 
 def test_half_a_tunnel(tmp_path: Path) -> None:
