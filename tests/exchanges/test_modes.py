@@ -16,7 +16,7 @@ from exchanges.pair import Pair, Side
 from exchanges.settings import LEFT, RIGHT, child, esp_proposal, left, right, selectors
 from perilune.databases.child_form import ChildForm
 from perilune.databases.pad import ANY_IPV4, ChildPolicy, DynamicSelector
-from perilune.databases.processing import DontFragment, InnerAddresses, Mode, TfcToPathMtu
+from perilune.databases.processing import DontFragment, DscpMap, InnerAddresses, Mode, TfcToPathMtu
 from perilune.databases.sad import Direction
 from perilune.dataplane.events import Flow
 from perilune.ike.events import ChildSaRekeyed, ChildSaUp, Refused
@@ -249,14 +249,14 @@ def test_packet_that_wants_transport_mode_goes_first_into_the_selectors() -> Non
 
 @pytest.mark.parametrize("tfc", [1000, TfcToPathMtu.PATH_MTU])
 def test_only_what_is_sent_is_padded(tfc: int | TfcToPathMtu) -> None:
-    form = ChildForm(tfc=tfc, df=DontFragment.CLEAR, dscp=0, path_mtu=1400)
+    form = ChildForm(tfc=tfc, df=DontFragment.CLEAR, dscp=DscpMap.all_to(0), path_mtu=1400)
     pair = Pair(left_entry=left(children=(child(form=form),)))
     pair.establish()
     (outbound,) = pair.left.sas(Direction.OUTBOUND).values()
     (inbound,) = pair.left.sas(Direction.INBOUND).values()
     assert (outbound.processing.tfc, inbound.processing.tfc) == (tfc, None)
     shape = outbound.processing
-    assert (shape.df, shape.dscp, shape.path_mtu) == (DontFragment.CLEAR, 0, 1400)
+    assert (shape.df, shape.dscp, shape.path_mtu) == (DontFragment.CLEAR, DscpMap.all_to(0), 1400)
 
 
 def padding_insider() -> Insider:

@@ -96,6 +96,7 @@ def test_populated_selectors_are_the_packets() -> None:
 
 
 # covers R4301-4.1-5
+# covers R4301-4.4.1.2-6
 def test_each_of_two_entries_for_one_child_has_its_own_sa() -> None:
     voice = replace(ENTRY, name="voice", order=4, conditions=Conditions(tos=Masked(0xB8, 0xFC)))
     pair = pair_with(voice, ENTRY)

@@ -66,6 +66,7 @@ def _form(reader: Reader, mode: Mode) -> ChildForm:
         tfc=reader.get(keys.TFC_PADDING),
         df=DontFragment.COPY if reader.get(keys.COPY_DF) else DontFragment.CLEAR,
         dscp=reader.get(keys.COPY_DSCP),
+        flow_label=reader.get(keys.FLOW_LABEL),
         path_mtu=reader.get(keys.PATH_MTU),
         path_mtu_age=reader.get(keys.PATH_MTU_AGE),
     )

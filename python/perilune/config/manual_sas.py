@@ -205,6 +205,7 @@ def _processing(reader: Reader, inner: InnerAddresses | None) -> Processing:
         df=reader.get(keys.DF),
         dscp=reader.get(keys.DSCP),
         hop_limit=reader.get(keys.HOP_LIMIT),
+        flow_label=reader.get(keys.FLOW_LABEL),
         fragmentation=reader.get(keys.FRAGMENTATION),
         tfc=reader.get(keys.TFC_PADDING),
         destination_options=reader.get(keys.DESTINATION_OPTIONS),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from perilune.databases.processing import DontFragment, Mode, Processing, TfcToPathMtu
+from perilune.databases.processing import DontFragment, DscpMap, Mode, Processing, TfcToPathMtu
 from perilune.model.time import Duration
 
 
@@ -22,8 +22,11 @@ class ChildForm:
     """Compress packets before they are protected, where the peer can do it too (RFC 3173)."""
 
     df: DontFragment = DontFragment.COPY
-    dscp: int | None = None
+    dscp: DscpMap | None = None
     """DSCP of the outer header; None copies the inner one."""
+
+    flow_label: int = 0
+    """Flow label of the outer header where it is IPv6's."""
 
     path_mtu: int | None = None
     """Path MTU in octets to begin with and to come back to; None when not known."""

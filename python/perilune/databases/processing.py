@@ -89,8 +89,37 @@ class InnerAddresses:
 
 
 LARGEST_DSCP = 63
+LARGEST_FLOW_LABEL = 0xF_FFFF
 LARGEST_PACKET = 65535
 SMALLEST_PATH_MTU = 68
+
+
+@dataclass(frozen=True, slots=True)
+class DscpMap:
+    """What the DSCPs of inner headers are outside (RFC 4301, section 4.4.2.1, "bypass DSCP").
+
+    Raises:
+        LocalError: There are not 64, or one is none.
+    """
+
+    outer: tuple[int, ...]
+    """The outer DSCP of each inner one."""
+
+    def __post_init__(self) -> None:
+        if len(self.outer) != LARGEST_DSCP + 1:
+            raise LocalError(f"a map of DSCPs has {LARGEST_DSCP + 1}, not {len(self.outer)}")
+        for dscp in self.outer:
+            _check("dscp", dscp, 0, LARGEST_DSCP)
+
+    @classmethod
+    def all_to(cls, dscp: int) -> DscpMap:
+        """Return the map that makes all of them one."""
+        return cls((dscp,) * (LARGEST_DSCP + 1))
+
+    def __str__(self) -> str:
+        if len(set(self.outer)) == 1:
+            return str(self.outer[0])
+        return ",".join(f"{inner}:{outer}" for inner, outer in enumerate(self.outer) if outer)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,11 +135,14 @@ class Processing:
     """BEET mode only, and always there."""
 
     df: DontFragment = DontFragment.COPY
-    dscp: int | None = None
-    """DSCP of the outer header, 0 to 63; None copies the inner one (RFC 4301, section 5.1.2)."""
+    dscp: DscpMap | None = None
+    """DSCP of the outer header; None copies the inner one (RFC 4301, section 5.1.2)."""
 
     hop_limit: int = 64
     """TTL or hop limit of the outer header, 1 to 255."""
+
+    flow_label: int = 0
+    """Flow label of the outer header where it is IPv6's, 0 to 0xfffff."""
 
     fragmentation: Fragmentation = Fragmentation.AFTER
     tfc: int | TfcToPathMtu | None = None
@@ -136,8 +168,8 @@ class Processing:
     def __post_init__(self) -> None:
         if (self.mode is Mode.BEET) != (self.inner is not None):
             raise LocalError("inner addresses are for BEET mode, and BEET mode needs them")
-        _check("dscp", self.dscp, 0, LARGEST_DSCP)
         _check("hop_limit", self.hop_limit, 1, 255)
+        _check("flow_label", self.flow_label, 0, LARGEST_FLOW_LABEL)
         _check("compression", self.compression, 0, 65535)
         _check("path_mtu", self.path_mtu, SMALLEST_PATH_MTU, LARGEST_PACKET)
         if isinstance(self.tfc, int):

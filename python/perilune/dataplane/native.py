@@ -73,8 +73,9 @@ class NativeProcessing(TypedDict):
     mode: str
     inner: tuple[str, str] | None
     df: str
-    dscp: int | None
+    dscp: bytes | None
     hop_limit: int
+    flow_label: int
     fragmentation: str
     tfc: int | str | None
     compression: int | None
@@ -201,8 +202,9 @@ def _native_processing(form: Processing) -> NativeProcessing:
         "mode": form.mode.value,
         "inner": (str(form.inner.local), str(form.inner.remote)) if form.inner else None,
         "df": form.df.value,
-        "dscp": form.dscp,
+        "dscp": bytes(form.dscp.outer) if form.dscp else None,
         "hop_limit": form.hop_limit,
+        "flow_label": form.flow_label,
         "fragmentation": form.fragmentation.value,
         "tfc": form.tfc.value if isinstance(form.tfc, TfcToPathMtu) else form.tfc,
         "compression": form.compression,

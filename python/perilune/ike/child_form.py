@@ -129,6 +129,7 @@ class AgreedForm:
             compression=self.cpi_in if direction is Direction.INBOUND else self.cpi_out,
             df=form.df,
             dscp=form.dscp,
+            flow_label=form.flow_label,
             path_mtu=form.path_mtu,
             path_mtu_age=form.path_mtu_age,
         )

@@ -40,6 +40,7 @@ impl Engine {
             destination: entry.path.remote.ip(),
             traffic_class: 0,
             hop_limit: entry.sa.common.processing.hop_limit,
+            flow_label: entry.sa.common.processing.flow_label,
             dont_fragment: false,
             identification: self.next_identification().max(1),
         };

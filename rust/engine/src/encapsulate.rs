@@ -83,7 +83,7 @@ impl Engine {
         let outside = Outside {
             path: entry.path,
             encapsulation: entry.encapsulation,
-            traffic_class: traffic_class(processing.dscp, ip.traffic_class),
+            traffic_class: traffic_class(&processing.dscp, ip.traffic_class),
             dont_fragment: dont_fragment(processing.df, ip.dont_fragment),
         };
         let is_free = sa.common.lifetime.charge_many(long(count), long(octets));

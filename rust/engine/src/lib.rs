@@ -86,8 +86,8 @@ pub use path::{Encapsulation, Path, PathInfo};
 pub use perilune_wire::flow::FlowKey;
 pub use populate::Populate;
 pub use processing::{
-    DestinationOptions, DontFragment, Dscp, Fragmentation, Lookup, Mode, PreservedAddresses,
-    Processing, Protocol, TfcPadding,
+    DestinationOptions, DontFragment, Dscp, DscpMap, Fragmentation, Lookup, Mode,
+    PreservedAddresses, Processing, Protocol, TfcPadding,
 };
 pub use replay::ReplayWindow;
 pub use sealed_batch::{MAX_RUN_OCTETS, MAX_RUN_SEGMENTS, Run, SealedBatch};

@@ -136,8 +136,9 @@ fn beet(
     let header = OuterHeader {
         source: path.local.ip(),
         destination: path.remote.ip(),
-        traffic_class: traffic_class(processing.dscp, outline.traffic_class),
+        traffic_class: traffic_class(&processing.dscp, outline.traffic_class),
         hop_limit: hop_limit(packet),
+        flow_label: processing.flow_label,
         dont_fragment: dont_fragment(processing.df, outline.dont_fragment),
         identification: identification(packet).max(1),
     };
@@ -227,6 +228,7 @@ fn unbeet(
         destination,
         traffic_class: outer_class,
         hop_limit: hop_limit(&parts.head),
+        flow_label: 0,
         dont_fragment: is_ipv4_with_df(&parts.head),
         identification: identification(&parts.head),
     };

@@ -10,6 +10,7 @@ use crate::path::{Path, PathInfo};
 use crate::processing::{DontFragment, Dscp, Processing};
 
 const DF: u16 = 0x4000;
+const FLOW_LABEL: u32 = 0xf_ffff;
 /// The DF bit's octet in an IPv4 header.
 const FLAGS_AT: usize = 6;
 const DF_OCTET: u8 = 0x40;
@@ -23,6 +24,8 @@ pub(crate) struct OuterHeader {
     pub(crate) destination: IpAddr,
     pub(crate) traffic_class: u8,
     pub(crate) hop_limit: u8,
+    /// IPv6 only, 20 bits.
+    pub(crate) flow_label: u32,
     /// IPv4 only.
     pub(crate) dont_fragment: bool,
     /// IPv4 only; not zero, or the system puts one of its own in, which AH would not forgive.
@@ -42,8 +45,9 @@ impl OuterHeader {
         Self {
             source: pick(keep.source, ip.flow.source(), path.local.ip()),
             destination: pick(keep.destination, ip.flow.destination(), path.remote.ip()),
-            traffic_class: traffic_class(processing.dscp, ip.traffic_class),
+            traffic_class: traffic_class(&processing.dscp, ip.traffic_class),
             hop_limit: processing.hop_limit,
+            flow_label: processing.flow_label,
             dont_fragment: dont_fragment(processing.df, ip.dont_fragment),
             identification: identification.max(1),
         }
@@ -59,6 +63,7 @@ impl OuterHeader {
                 0 => UNKNOWN_HOP_LIMIT,
                 known => known,
             },
+            flow_label: 0,
             dont_fragment: false,
             identification: 1,
         }
@@ -83,10 +88,11 @@ impl OuterHeader {
                 Some((octets, 9))
             }
             (IpAddr::V6(source), IpAddr::V6(destination)) => {
-                let class = self.traffic_class;
+                let class = u32::from(self.traffic_class);
+                let first = (6 << 28) | (class << 20) | (self.flow_label & FLOW_LABEL);
                 let mut octets = Vec::with_capacity(IPV6_OCTETS);
-                octets.extend_from_slice(&[0x60 | (class >> 4), class << 4, 0, 0, 0, 0]);
-                octets.extend_from_slice(&[protocol, self.hop_limit]);
+                octets.extend_from_slice(&first.to_be_bytes());
+                octets.extend_from_slice(&[0, 0, protocol, self.hop_limit]);
                 octets.extend_from_slice(&source.octets());
                 octets.extend_from_slice(&destination.octets());
                 Some((octets, 6))
@@ -107,10 +113,10 @@ pub(crate) fn octets_to(destination: IpAddr) -> usize {
 
 /// DSCP as configured, ECN as inside (RFC 6040, section 4.1).
 #[inline]
-pub(crate) fn traffic_class(dscp: Dscp, inner: u8) -> u8 {
+pub(crate) fn traffic_class(dscp: &Dscp, inner: u8) -> u8 {
     match dscp {
         Dscp::Copy => inner,
-        Dscp::Map(value) => (value << 2) | (inner & 3),
+        Dscp::Map(map) => (map.outer(inner >> 2) << 2) | (inner & 3),
     }
 }
 

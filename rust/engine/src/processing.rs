@@ -2,6 +2,7 @@
 //! mode, and what the headers outside are made of.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use crate::time::Duration;
 
@@ -56,13 +57,34 @@ pub enum DontFragment {
 }
 
 /// The DSCP of a header that a tunnel makes (RFC 4301, section 5.1.2).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub enum Dscp {
     /// As inside.
     #[default]
     Copy,
-    /// Always this one, 0 to 63.
-    Map(u8),
+    /// What each of them becomes.
+    Map(DscpMap),
+}
+
+/// What the DSCPs of inner headers are outside, so that they tell nobody more than they have to.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct DscpMap(Arc<[u8; DscpMap::COUNT]>);
+
+impl DscpMap {
+    /// How many DSCPs there are (RFC 2474, section 3).
+    pub const COUNT: usize = 64;
+
+    /// The map with the outer DSCP of each inner one; `None` when one of them is none.
+    pub fn new(outer: [u8; Self::COUNT]) -> Option<Self> {
+        let is_sound = outer.iter().all(|dscp| usize::from(*dscp) < Self::COUNT);
+        is_sound.then(|| Self(Arc::new(outer)))
+    }
+
+    /// What is outside of a DSCP.
+    #[inline]
+    pub fn outer(&self, inner: u8) -> u8 {
+        self.0.get(usize::from(inner)).copied().unwrap_or(0)
+    }
 }
 
 /// When a packet that is too large, and may be, is fragmented (RFC 4301, section 8.2.1, case 2).
@@ -109,7 +131,7 @@ pub struct PreservedAddresses {
 }
 
 /// Everything about the form of an SA's packets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Processing {
     /// What is protected.
     pub mode: Mode,
@@ -119,6 +141,9 @@ pub struct Processing {
     pub dscp: Dscp,
     /// TTL or hop limit outside; tunnel mode.
     pub hop_limit: u8,
+    /// Flow label outside, 20 bits; tunnel and BEET mode over IPv6. It is not copied from inside: of a
+    /// gateway's many flows several may have the same (RFC 4301, section 5.1.2.2, note 8).
+    pub flow_label: u32,
     /// When to fragment.
     pub fragmentation: Fragmentation,
     /// Traffic flow confidentiality; ESP only, and not in transport mode but for UDP.
@@ -151,6 +176,7 @@ impl Processing {
             df: DontFragment::Copy,
             dscp: Dscp::Copy,
             hop_limit: Self::HOP_LIMIT,
+            flow_label: 0,
             fragmentation: Fragmentation::After,
             tfc: TfcPadding::None,
             compression: None,

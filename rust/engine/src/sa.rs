@@ -95,7 +95,7 @@ impl SaCommon {
             peer_spi: config.peer_spi,
             direction: config.direction,
             policy: config.policy,
-            processing: config.processing,
+            processing: config.processing.clone(),
             compression: config.processing.compression.map(Compression::new),
             within: config.within,
             suite: config.suite,
@@ -203,7 +203,7 @@ fn check_form(config: &SaConfig) -> Result<(), EngineError> {
 fn is_plain_tunnel(config: &SaConfig) -> bool {
     let ordinary = Processing {
         df: config.processing.df,
-        dscp: config.processing.dscp,
+        dscp: config.processing.dscp.clone(),
         fragmentation: config.processing.fragmentation,
         path_mtu: config.processing.path_mtu,
         path_mtu_age: config.processing.path_mtu_age,

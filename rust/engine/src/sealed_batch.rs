@@ -195,6 +195,7 @@ impl Run {
             destination: self.path.remote.ip(),
             traffic_class: self.traffic_class,
             hop_limit: Processing::HOP_LIMIT,
+            flow_label: 0,
             dont_fragment: self.dont_fragment,
             identification: 1,
         };

@@ -95,6 +95,7 @@ fn class_sa(mode: Mode, spi: u32, dscp: u8) -> SaConfig {
 }
 
 // covers R4301-4.1-5
+// covers R4301-4.4.1.2-6
 #[test]
 fn each_class_of_traffic_has_its_sa_and_none_waits_for_another() {
     for mode in [Mode::Transport, Mode::Tunnel] {

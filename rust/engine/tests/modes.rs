@@ -287,7 +287,10 @@ fn dscp_and_df_outside_are_as_configured() {
     };
     assert_eq!(outer(|_| {}), (0xb9, false, 64));
     assert_eq!(outer(|form| form.df = DontFragment::Set), (0xb9, true, 64));
-    assert_eq!(outer(|form| form.dscp = Dscp::Map(10)), (0x29, false, 64));
+    assert_eq!(
+        outer(|form| form.dscp = Dscp::Map(DscpMap::new([10; 64]).unwrap())),
+        (0x29, false, 64)
+    );
     assert_eq!(outer(|form| form.hop_limit = 9), (0xb9, false, 9));
 }
 

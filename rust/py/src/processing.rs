@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use perilune_engine::{
-    DestinationOptions, DontFragment, Dscp, Duration, Fragmentation, Lookup, Mode,
+    DestinationOptions, DontFragment, Dscp, DscpMap, Duration, Fragmentation, Lookup, Mode,
     PreservedAddresses, Processing, Protocol, TfcPadding,
 };
 use pyo3::prelude::*;
@@ -17,8 +17,9 @@ pub(crate) struct ProcessingValues {
     mode: String,
     inner: Option<(String, String)>,
     df: String,
-    dscp: Option<u8>,
+    dscp: Option<[u8; DscpMap::COUNT]>,
     hop_limit: u8,
+    flow_label: u32,
     fragmentation: String,
     tfc: Option<TfcValue>,
     compression: Option<u16>,
@@ -56,6 +57,14 @@ pub(crate) fn lookup(name: &str) -> PyResult<Lookup> {
     )
 }
 
+fn dscp(values: &ProcessingValues) -> PyResult<Dscp> {
+    let Some(outer) = values.dscp else {
+        return Ok(Dscp::Copy);
+    };
+    let map = DscpMap::new(outer).ok_or_else(|| local_error("a DSCP is more than 63"))?;
+    Ok(Dscp::Map(map))
+}
+
 /// Parse the form of an SA's packets.
 pub(crate) fn processing(values: &ProcessingValues) -> PyResult<Processing> {
     let (source, destination) = values.preserved;
@@ -70,8 +79,9 @@ pub(crate) fn processing(values: &ProcessingValues) -> PyResult<Processing> {
                 ("set", DontFragment::Set),
             ],
         )?,
-        dscp: values.dscp.map_or(Dscp::Copy, Dscp::Map),
+        dscp: dscp(values)?,
         hop_limit: values.hop_limit,
+        flow_label: values.flow_label,
         fragmentation: one_of(
             "time to fragment",
             &values.fragmentation,

@@ -12,6 +12,7 @@ from perilune.databases.manual import ManualSa
 from perilune.databases.processing import (
     DestinationOptions,
     DontFragment,
+    DscpMap,
     Fragmentation,
     InnerAddresses,
     Lookup,
@@ -116,7 +117,8 @@ def test_everything_that_an_sa_may_be_told() -> None:
         f"spi = 300\n{ENDS}{CBC}encap = udp\nremote_port = 4501\npriority = 7\nlookup = spi-destination\n"
         "soft_time = 1h\nhard_time = 2h\nsoft_bytes = 1k\nhard_bytes = 1m\nsoft_packets = 9\n"
         "hard_packets = 10\n"
-        "df = set\ndscp = 46\nhop_limit = 3\nfragmentation = before\ntfc_padding = mtu\n"
+        "df = set\ndscp = 46\nhop_limit = 3\nflow_label = 0xabcde\n"
+        "fragmentation = before\ntfc_padding = mtu\n"
         "destination_options = outside\npath_mtu = 1400\npath_mtu_age = 60s\nbelieve_icmp = no\n"
         "sequence_overflow = cycle"
     )
@@ -126,7 +128,8 @@ def test_everything_that_an_sa_may_be_told() -> None:
     assert one.lifetime.soft == Limits(octets=1024, packets=9, time=Duration.seconds(3600))
     assert one.lifetime.hard == Limits(octets=1 << 20, packets=10, time=Duration.seconds(7200))
     form = one.processing
-    assert (form.df, form.dscp, form.hop_limit) == (DontFragment.SET, 46, 3)
+    assert (form.df, form.dscp, form.hop_limit) == (DontFragment.SET, DscpMap.all_to(46), 3)
+    assert form.flow_label == 0xABCDE
     assert (form.fragmentation, form.tfc) == (Fragmentation.BEFORE, TfcToPathMtu.PATH_MTU)
     assert form.destination_options is DestinationOptions.OUTSIDE
     assert (form.path_mtu, form.path_mtu_age, form.believe_icmp) == (1400, Duration.seconds(60), False)

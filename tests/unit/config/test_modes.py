@@ -8,7 +8,7 @@ from perilune.config.load import load_text
 from perilune.config.problems import InvalidConfigError
 from perilune.databases.child_form import ChildForm
 from perilune.databases.pad import ChildPolicy
-from perilune.databases.processing import DontFragment, Mode, TfcToPathMtu
+from perilune.databases.processing import DontFragment, DscpMap, Mode, TfcToPathMtu
 from perilune.databases.spd import Action
 from perilune.model.iana import ProtocolId
 from perilune.model.time import Duration
@@ -21,6 +21,11 @@ def child(text: str) -> ChildPolicy:
     return load_text(whole).connections[0].children[0]
 
 
+def dscp_map(outer: dict[int, int]) -> DscpMap:
+    return DscpMap(tuple(outer.get(inner, 0) for inner in range(64)))
+
+
+# covers R4301-4.4.1.2-6
 @pytest.mark.parametrize(
     ("text", "form"),
     [
@@ -31,8 +36,12 @@ def child(text: str) -> ChildPolicy:
         ("tfc_padding = 1200", ChildForm(tfc=1200)),
         ("tfc_padding = 0", ChildForm()),
         ("ipcomp = yes", ChildForm(compression=True)),
-        ("copy_df = no\ncopy_dscp = no", ChildForm(df=DontFragment.CLEAR, dscp=0)),
+        ("copy_df = no\ncopy_dscp = no", ChildForm(df=DontFragment.CLEAR, dscp=DscpMap.all_to(0))),
         ("copy_df = yes\ncopy_dscp = out", ChildForm()),
+        (
+            "copy_dscp = 46:34, 10-12:10\nflow_label = 7",
+            ChildForm(dscp=dscp_map({46: 34, 10: 10, 11: 10, 12: 10}), flow_label=7),
+        ),
         ("path_mtu = 1400\npath_mtu_age = 2m", ChildForm(path_mtu=1400, path_mtu_age=Duration.seconds(120))),
     ],
 )
@@ -75,3 +84,17 @@ def test_mistakes_of_ah(text: str, message: str) -> None:
     with pytest.raises(InvalidConfigError) as caught:
         child(text)
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("46:64", "64"),
+        ("46:46, 10", "'10' does not say what becomes of it"),
+        ("46:46, 40-50:10", "'40-50' is no range, or named twice"),
+        ("12-10:10", "'12-10' is no range, or named twice"),
+    ],
+)
+def test_lists_of_dscps_that_are_none(text: str, message: str) -> None:
+    with pytest.raises(InvalidConfigError, match=message):
+        child(f"copy_dscp = {text}")

@@ -6,12 +6,12 @@ import socket
 from dataclasses import replace
 
 import pytest
-from scapy.layers.inet import UDP
+from scapy.layers.inet import IP, UDP, IPOption_Router_Alert
 from scapy.layers.inet6 import IPv6, IPv6ExtHdrDestOpt, IPv6ExtHdrHopByHop, RouterAlert
 from scapy.layers.ipsec import AH, ESP
 
 from perilune.databases.changes import AddSa, Change
-from perilune.databases.processing import DestinationOptions, Mode, SecurityProtocol
+from perilune.databases.processing import DestinationOptions, DscpMap, Mode, SecurityProtocol
 from perilune.dataplane.engine import Engine
 from perilune.model.iana import IntegId
 from support.esp_tunnel import AES_GCM, START, Tunnel, null, path
@@ -58,3 +58,42 @@ def test_it_comes_before_the_next_layer_and_on_either_side_of_destination_option
         assert IPv6(sealed)[AH].nh == (socket.IPPROTO_UDP if options else socket.IPPROTO_DSTOPTS)
     receiver = engine(tunnel, at_left=False, destination_options=place)
     assert receiver.open_packet(sealed, START) == [bytes(sent)]
+
+
+FORM = {
+    "hop_limit": 9,
+    "flow_label": 0xABCDE,
+    "dscp": DscpMap(tuple({46: 34, 10: 10}.get(inner, 0) for inner in range(64))),
+}
+TUNNELS = {
+    4: Tunnel(path=path(*ENDS)),
+    6: Tunnel(path=path(*ENDS), left="2001:db8:1::/48", right="2001:db8:2::/48"),
+}
+INNER = {
+    4: IP(src="10.1.0.7", dst="10.2.0.9", ttl=61, options=[IPOption_Router_Alert()]),
+    6: IPv6(src="2001:db8:1::7", dst="2001:db8:2::9", hlim=61, fl=0x12345)
+    / IPv6ExtHdrHopByHop(options=[RouterAlert()])
+    / IPv6ExtHdrDestOpt(),
+}
+
+
+# covers R4301-5.1.2-6
+@pytest.mark.parametrize("protocol", SecurityProtocol)
+@pytest.mark.parametrize("family", [4, 6])
+@pytest.mark.parametrize(("inner_dscp", "outer_dscp"), [(46, 34), (10, 10), (0, 0), (63, 0)])
+def test_a_tunnel_makes_its_header_and_copies_no_extension_headers(
+    family: int, protocol: SecurityProtocol, inner_dscp: int, outer_dscp: int
+) -> None:
+    tunnel = replace(TUNNELS[family], protocol=protocol, suite=SUITES[protocol])
+    sent = INNER[family] / UDP(sport=1024, dport=53) / b"to whom it may concern"
+    ecn = 1
+    sent.setfieldval("tos" if family == 4 else "tc", inner_dscp << 2 | ecn)
+    for form, expected in ((FORM, (outer_dscp, 0xABCDE, 9)), ({}, (inner_dscp, 0, 64))):
+        (sealed,) = engine(tunnel, at_left=True, **form).seal_packet(bytes(sent), START)
+        outer = IPv6(sealed)
+        assert outer.version == 6
+        assert (outer.tc >> 2, outer.fl, outer.hlim) == expected
+        assert outer.tc & 3 == ecn
+        assert (outer.nh, outer.plen) == (protocol, len(sealed) - 40)
+        assert (outer.src, outer.dst) == ENDS
+        assert engine(tunnel, at_left=False, **form).open_packet(sealed, START) == [bytes(sent)]

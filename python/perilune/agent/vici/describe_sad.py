@@ -61,6 +61,7 @@ def _form(form: Processing) -> Tree:
         "df": form.df.value,
         "dscp": "copy" if form.dscp is None else str(form.dscp),
         "hop-limit": str(form.hop_limit),
+        "flow-label": str(form.flow_label),
         "fragmentation": form.fragmentation.value,
     }
     if form.tfc is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from perilune.config.ah_proposals import AH_PROPOSALS
 from perilune.config.identities import PEERS
 from perilune.config.proposals import ESP_PROPOSALS
-from perilune.config.sa_values import MTU, TFC
+from perilune.config.sa_values import MTU, TFC, read_dscp_map
 from perilune.config.schema.section import (
     NO_TIME,
     OFF,
@@ -18,7 +18,7 @@ from perilune.config.schema.section import (
 from perilune.config.traffic_selectors import SELECTORS
 from perilune.config.values import COUNT, SIZE, TIME, YES_NO, Kind, choice, number, quote
 from perilune.databases.pad import ChildSelector, LossAction, StartAction
-from perilune.databases.processing import Mode, TfcToPathMtu
+from perilune.databases.processing import LARGEST_FLOW_LABEL, DscpMap, Mode, TfcToPathMtu
 from perilune.databases.sad import LARGEST_WINDOW_PACKETS, SMALLEST_WINDOW_PACKETS
 from perilune.databases.spd import Action, IcmpErrors
 from perilune.model.errors import ConfigError
@@ -45,11 +45,13 @@ def _read_mode(text: str) -> Mode | Action:
     return _MODES.read(text)
 
 
-def _read_copy_dscp(text: str) -> int | None:
+def _read_copy_dscp(text: str) -> DscpMap | None:
     if text.lower() in {"in", "yes"}:
         raise ConfigError(f"{quote(text)}: the DSCP of the outer header is not copied inside here")
+    if ":" in text:
+        return read_dscp_map(text)
     is_copied = choice({"out": True, "no": False}, dict.fromkeys(OFF, False)).read(text)
-    return None if is_copied else 0
+    return None if is_copied else DscpMap.all_to(0)
 
 
 def _read_window(text: str) -> int:
@@ -204,12 +206,19 @@ COPY_DF: Key[bool] = Key(
     "yes",
     "Whether the DF bit of the outer IPv4 header is the inner one's; else it is clear.",
 )
-COPY_DSCP: Key[int | None] = Key(
+COPY_DSCP: Key[DscpMap | None] = Key(
     "copy_dscp",
-    Kind("`out`, `no`", _read_copy_dscp),
+    Kind("`out`, `no`, list of `FROM:TO` or `FROM-FROM:TO`", _read_copy_dscp),
     "out",
-    "Whether the DSCP of the outer header is the inner one's; else it is 0. That of the outer header is never"
-    " copied inside.",
+    "Whether the DSCP of the outer header is the inner one's, or 0, or what the list makes of it, such as"
+    " `46:46, 10-14:10`, and else 0. That of the outer header is never copied inside. swanctl.conf has no"
+    " lists.",
+)
+FLOW_LABEL: Key[int] = Key(
+    "flow_label",
+    number(0, LARGEST_FLOW_LABEL),
+    "0",
+    "Flow label of the outer IPv6 header; the inner one is never copied. swanctl.conf has no such key.",
 )
 PATH_MTU: Key[int | None] = Key(
     "path_mtu",
@@ -255,6 +264,7 @@ CHILD = SectionSchema(
         TFC_PADDING,
         COPY_DF,
         COPY_DSCP,
+        FLOW_LABEL,
         PATH_MTU,
         PATH_MTU_AGE,
         HOSTACCESS,

@@ -6,6 +6,7 @@ import re
 
 from perilune.config.hosts import read_address
 from perilune.config.manual_keys import MANUAL_KEY
+from perilune.config.sa_values import DSCP as OUTER_DSCP
 from perilune.config.sa_values import MTU, TFC
 from perilune.config.schema.child import REPLAY_WINDOW as CHILD_REPLAY_WINDOW
 from perilune.config.schema.section import Key, OptionalKey, SectionSchema
@@ -14,9 +15,10 @@ from perilune.config.traffic_selectors import SELECTORS
 from perilune.config.values import COUNT, PORT, SIZE, TIME, YES_NO, Kind, choice, number, quote
 from perilune.databases.pad import ChildSelector
 from perilune.databases.processing import (
-    LARGEST_DSCP,
+    LARGEST_FLOW_LABEL,
     DestinationOptions,
     DontFragment,
+    DscpMap,
     Fragmentation,
     Lookup,
     Mode,
@@ -46,10 +48,6 @@ def _read_name(text: str) -> str:
     if not is_sa_name(text):
         raise ConfigError(f"{quote(text)} is no name of an SA")
     return text
-
-
-def _read_dscp(text: str) -> int | None:
-    return None if text.lower() == "copy" else number(0, LARGEST_DSCP).read(text)
 
 
 SPI: OptionalKey[int] = OptionalKey("spi", _SPI, "an error", "SPI of both directions, from 256 up.")
@@ -174,8 +172,20 @@ DF: Key[DontFragment] = Key(
     "copy",
     "The DF bit of the outer IPv4 header.",
 )
-DSCP: Key[int | None] = Key("dscp", Kind("`copy`, 0 to 63", _read_dscp), "copy", "DSCP of the outer header.")
+DSCP: Key[DscpMap | None] = Key(
+    "dscp",
+    OUTER_DSCP,
+    "copy",
+    "DSCP of the outer header: the inner one, always this one, or what the list makes of it, such as"
+    " `46:46, 10-14:10`, and else 0.",
+)
 HOP_LIMIT: Key[int] = Key("hop_limit", number(1, 255), "64", "TTL or hop limit of the outer header.")
+FLOW_LABEL: Key[int] = Key(
+    "flow_label",
+    number(0, LARGEST_FLOW_LABEL),
+    "0",
+    "Flow label of the outer IPv6 header; the inner one is never copied.",
+)
 FRAGMENTATION: Key[Fragmentation] = Key(
     "fragmentation",
     choice({value.value: value for value in Fragmentation}),
@@ -246,6 +256,7 @@ MANUAL_SA = SectionSchema(
         DF,
         DSCP,
         HOP_LIMIT,
+        FLOW_LABEL,
         FRAGMENTATION,
         TFC_PADDING,
         DESTINATION_OPTIONS,
