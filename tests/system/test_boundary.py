@@ -126,6 +126,32 @@ def test_what_is_passed_passes_both_ways_and_the_rest_of_the_world_too(sites: Si
         until(lambda: ping(sites.gateway_a, outer(2), count=1) == 1, PATIENCE_S, "the other gateway")
 
 
+def test_own_network_stays_out_of_a_tunnel_for_everything(sites: Sites, tmp_path: Path) -> None:
+    own = """lan {
+        mode = pass
+        local_ts = 10.1.0.0/16
+        remote_ts = 10.1.0.0/16
+      }
+      world {
+        local_ts = 10.1.0.0/16
+        remote_ts = 0.0.0.0/0
+        start_action = trap
+      }"""
+
+    def way_to(target: str) -> str:
+        return sites.gateway_a.ip("route", "get", target, "from", "10.1.0.1")
+
+    with gateway(sites, tmp_path, config(1, more=own)) as daemon:
+        until(lambda: "dev perilune0" in way_to("198.51.100.1"), PATIENCE_S, "the tunnel's route")
+        until(lambda: "dev lan" in way_to(host(1)), PATIENCE_S, "the way to the own network")
+        assert ping(sites.host_a, "10.1.0.1", count=1) == 1
+        daemon.config_path.write_text(config(1, more=own[own.index("world") :]))
+        with daemon.control() as control:
+            control.request("reload-settings")
+        until(lambda: "dev perilune0" in way_to(host(1)), PATIENCE_S, "what is let by no more")
+    assert "throw" not in sites.gateway_a.ip("route", "show", "table", "all")
+
+
 @pytest.mark.parametrize(("here", "there"), [(outer(1), outer(2)), (OUTER6_A, OUTER6_B)])
 def test_peer_may_lie_in_what_is_protected(sites: Sites, tmp_path: Path, here: str, there: str) -> None:
     """IKE, ESP and neighbours pass although both gateways' addresses are in the selectors."""

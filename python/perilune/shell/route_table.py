@@ -2,6 +2,7 @@
 
     rule    not fwmark MARK: look into table 220          (both families)
     route   10.2.0.0/16 dev perilune0 src 10.1.0.1        for each remote selector of a policy
+    route   throw 10.1.0.0/16                             for what bypasses IPsec inside of those
 
 Packets that the daemon sends itself carry the mark and so never enter the tunnel again. Routes have a
 protocol number of their own: `ip route show table 220` says `proto 80`.
@@ -27,6 +28,7 @@ from perilune.databases.spd import PolicyId, SpdEntry
 from perilune.model.address import IpAddress
 from perilune.model.errors import ResourceError
 from perilune.model.selector import IpNetwork
+from perilune.shell.passed_routes import PassBook
 from perilune.shell.routes import Route, RouteBook
 
 ROUTE_PROTOCOL = 80
@@ -83,6 +85,8 @@ class RouteTable:
     def __init__(self, settings: RouteSettings) -> None:
         self._settings = settings
         self._book = RouteBook()
+        self._passes = PassBook()
+        self._thrown: frozenset[IpNetwork] = frozenset()
         self._thread = ThreadPoolExecutor(1, "netlink")
         self._netlink = self._in_thread(IPRoute)
         self._device = 0
@@ -146,20 +150,29 @@ class RouteTable:
     def _add(self, policies: Sequence[SpdEntry]) -> None:
         own = self._own_addresses()
         for policy in policies:
+            self._passes.add(policy)
             for route in self._book.add(policy, own):
+                self._take_back(route.destination)
                 self._install(route)
+        self._throw()
 
     def _remove(self, policies: Sequence[PolicyId]) -> None:
+        for policy in policies:
+            self._passes.remove(policy)
+        self._throw()
         for policy in policies:
             others, gone = self._book.remove(policy)
             for route in others:
                 self._install(route)
             for network in gone:
                 self._uninstall(network)
+        self._throw()
 
     def _clear(self) -> None:
         for route in self._book.routes:
             self._uninstall(route.destination)
+        for network in self._thrown:
+            self._take_back(network)
         for family in _FAMILIES:
             if not list(self._netlink.route("dump", table=self._settings.table, family=family)):
                 self._rule("del", family)
@@ -177,6 +190,28 @@ class RouteTable:
 
     def _uninstall(self, network: IpNetwork) -> None:
         _call(f"remove the route to {network}", self._netlink.route, "del", **self._words(network))
+
+    def _throw(self) -> None:
+        """Have the kernel look on in its other tables for what the policies let by, and for nothing else."""
+        wanted = self._passes.destinations
+        for network in self._thrown - wanted:
+            self._take_back(network)
+        for network in wanted - self._thrown:
+            if not self._book.has(network):
+                words = self._throw_words(network)
+                _call(f"keep {network} out of the tunnel", self._netlink.route, "replace", **words)
+                self._thrown |= {network}
+
+    def _take_back(self, network: IpNetwork) -> None:
+        if network in self._thrown:
+            words = self._throw_words(network)
+            _call(f"let {network} into the tunnel", self._netlink.route, "del", **words)
+            self._thrown -= {network}
+
+    def _throw_words(self, network: IpNetwork) -> dict[str, object]:
+        words = self._words(network)
+        del words["oif"]
+        return words | {"type": "throw"}
 
     def _words(self, network: IpNetwork) -> dict[str, object]:
         return {

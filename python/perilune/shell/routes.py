@@ -23,7 +23,7 @@ def routes_of(policy: SpdEntry, own: Sequence[IpAddress]) -> tuple[Route, ...]:
     """Return the routes that a policy needs.
 
     What bypasses IPsec needs none: where a wider route takes it into the TUN device, the data plane lets it
-    out again.
+    out again, unless it is kept out (`passed_routes`).
 
     Args:
         policy: An entry of the SPD.
@@ -49,6 +49,10 @@ class RouteBook:
     def routes(self) -> tuple[Route, ...]:
         """Every route that there has to be."""
         return tuple(_chosen(users) for users in self._users.values())
+
+    def has(self, destination: IpNetwork) -> bool:
+        """Whether there has to be a route for just this destination."""
+        return destination in self._users
 
     def add(self, policy: SpdEntry, own: Sequence[IpAddress]) -> tuple[Route, ...]:
         """Note a policy; return the routes to install, some in the place of one for the same destination."""
