@@ -18,6 +18,7 @@ use crate::inbound::InboundWorker;
 use crate::lifetime::Charge;
 use crate::outbound::OutboundWorker;
 use crate::replies::Replies;
+use crate::retired::Retired;
 use crate::sa::{OutboundSa, SaCommon};
 use crate::sequence::Notice;
 use crate::stats::{PolicyStats, Stats};
@@ -48,6 +49,7 @@ pub(crate) type CachedTables = Cache<Arc<ArcSwap<Tables>>, Arc<Tables>>;
 pub struct Engine {
     tables: Arc<ArcSwap<Tables>>,
     transaction: Mutex<()>,
+    pub(crate) retired: Retired,
     readiness: AtomicU64,
     deadlines: Deadlines,
     identification: AtomicU16,
@@ -73,6 +75,7 @@ impl Engine {
         Self {
             tables: Arc::default(),
             transaction: Mutex::new(()),
+            retired: Retired::default(),
             readiness: AtomicU64::new(0),
             deadlines: Deadlines::default(),
             identification: AtomicU16::new(1),
@@ -97,7 +100,8 @@ impl Engine {
     pub fn apply(&self, changes: &[Change], now: Instant) -> Result<(), EngineError> {
         let _one_at_a_time = crate::lock(&self.transaction);
         let (next, effects) = self.tables.load().after(changes, now)?;
-        self.tables.store(Arc::new(next));
+        self.retired.add(self.tables.swap(Arc::new(next)));
+        self.retired.free();
         for sa in &effects.removed {
             sa.end();
         }
@@ -160,13 +164,23 @@ impl Engine {
         self.events.is_waiting()
     }
 
-    /// Take out the oldest events, at most so many.
+    /// Whether there are databases that a transaction has replaced and that no worker has any more, so
+    /// that [`Self::take_events`] frees them and wipes the keys of SAs that are gone.
+    pub fn has_retired(&self) -> bool {
+        self.retired.can_free()
+    }
+
+    /// Take out the oldest events, at most so many, and free what [`Self::has_retired`] is about.
+    ///
+    /// Not for a thread that carries packets: after a large transaction it takes milliseconds.
     pub fn take_events(&self, most: usize) -> Vec<Event> {
+        self.retired.free();
         self.events.take(most)
     }
 
-    /// Read all counters.
+    /// Read all counters; as [`Self::take_events`], not for a thread that carries packets.
     pub fn stats(&self) -> Stats {
+        self.retired.free();
         let tables = self.tables.load();
         let mut sas: Vec<_> = tables.inbound.iter().map(|entry| entry.stats()).collect();
         sas.sort_by_key(|sa| sa.spi);

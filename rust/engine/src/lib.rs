@@ -51,6 +51,7 @@ mod processing;
 mod protection;
 mod replay;
 mod replies;
+mod retired;
 mod sa;
 mod sa_list;
 mod sad;

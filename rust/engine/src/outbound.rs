@@ -66,8 +66,8 @@ impl OutboundWorker {
         }
     }
 
-    /// Let go of tables that were replaced, so that keys of removed SAs are wiped even when no
-    /// traffic flows. Call it when a wait for packets times out.
+    /// Let go of tables that were replaced, so that [`Engine::take_events`] can wipe the keys of
+    /// removed SAs even when no traffic flows. Call it when a wait for packets times out.
     pub fn refresh(&mut self) {
         self.tables.load();
     }

@@ -23,9 +23,8 @@ pub(crate) struct SpdEntry {
     pub(crate) sas: SaList,
 }
 
-/// What a search for an entry reads, two lines of the processor's cache, and the entry.
+/// What a search for an entry reads, as large as two lines of the processor's cache, and the entry.
 #[derive(Clone)]
-#[repr(align(64))]
 struct Place {
     matcher: Matcher,
     order: u64,

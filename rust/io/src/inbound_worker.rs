@@ -84,6 +84,7 @@ impl InboundWorker {
             };
             if kick.take() {
                 self.opener.engine.refresh();
+                shared.tell_engine_events();
             }
             let mut readable = readable.into_iter();
             let mut result = Ok(());

@@ -79,9 +79,10 @@ impl Shared {
         self.stopping.load(Ordering::Acquire)
     }
 
-    /// Make the event descriptor readable if the engine has events.
+    /// Make the event descriptor readable if the engine has events, or something to free that a thread
+    /// with packets to carry has no time for.
     pub(crate) fn tell_engine_events(&self) {
-        if self.engine.has_events() {
+        if self.engine.has_events() || self.engine.has_retired() {
             self.events.raise();
         }
     }

@@ -192,7 +192,7 @@ proptest! {
 }
 
 #[test]
-fn a_search_reads_two_cache_lines_of_an_entry() {
+fn what_a_search_reads_of_an_entry_is_as_large_as_two_cache_lines() {
     assert_eq!(size_of::<Place>(), 128);
 }
 
