@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Sequence
 
 from perilune.databases.changes import AddPolicy, Change, RemovePolicy
+from perilune.databases.spd import SpdEntry
 from perilune.model.errors import ResourceError
 from perilune.shell.boundary import MISSING, Boundary, find_nft, is_usable, remove_rules, rules_in_force
 from perilune.shell.boundary_rules import BoundarySettings
@@ -27,6 +29,8 @@ class Enforcement:
         self._settings = settings
         self._boundary: Boundary | None = None
         self._is_loaded = False
+        self._one_at_a_time = asyncio.Lock()
+        self._next: asyncio.Task[None] | None = None
 
     def open(self) -> None:
         """Find out whether the boundary is possible; one that is not wanted any more is removed.
@@ -49,7 +53,7 @@ class Enforcement:
             )
 
     def follow(self, changes: Sequence[Change], *, only_grow: bool) -> None:
-        """Let the boundary follow changes of the SPD.
+        """Let the boundary follow changes of the SPD, soon: what changes meanwhile goes with them.
 
         Args:
             changes: What was changed.
@@ -59,28 +63,42 @@ class Enforcement:
         removed = [change.id for change in changes if isinstance(change, RemovePolicy) and not only_grow]
         if self._boundary is not None and (added or removed):
             self._boundary.note(added, removed)
-            if self._is_loaded:
-                self.settle()
+            if self._is_loaded and self._next is None:
+                self._next = asyncio.get_running_loop().create_task(self.settle())
 
-    def settle(self) -> None:
-        """Set the boundary, if it is not that of the policy; to be called now and then.
+    def begin(self) -> None:
+        """Set the boundary for the first time, when the whole configuration is loaded, and wait for it.
 
-        The first call is for when the whole configuration is loaded: until then the boundary of an earlier
-        run stands, which has more than a part of it.
+        Until then the boundary of an earlier run stands, which has more than a part of it.
         """
         self._is_loaded = True
-        if self._boundary is not None:
-            try:
-                self._boundary.settle()
-            except ResourceError as error:
-                _LOG.error("the boundary is not that of the policy now: %s", error)
+        entries = self._boundary.take() if self._boundary is not None else None
+        if entries is not None:
+            self._set(entries)
 
-    def say_farewell(self) -> None:
-        """Tell that the boundary stays."""
+    async def settle(self) -> None:
+        """Set the boundary, if it is not that of the policy; to be called now and then."""
+        async with self._one_at_a_time:
+            self._next = None
+            entries = self._boundary.take() if self._boundary is not None else None
+            if entries is not None:
+                await asyncio.to_thread(self._set, entries)
+
+    async def say_farewell(self) -> None:
+        """Set the boundary a last time, and tell that it stays."""
+        await self.settle()
         if self._boundary is not None:
             _LOG.info(
                 "what is to be protected stays kept from the wire; 'perilune boundary remove' ends that"
             )
+
+    def _set(self, entries: Sequence[SpdEntry]) -> None:
+        if self._boundary is not None:
+            try:
+                self._boundary.set(entries)
+            except ResourceError as error:
+                self._boundary.put_back()
+                _LOG.error("the boundary is not that of the policy now: %s", error)
 
 
 def _remove_old(nft: str | None) -> None:

@@ -146,7 +146,7 @@ class Daemon(Observer):
             stack.callback(self._manual.close)
             await self._load()
             self._end_spd()
-            self._enforcement.settle()
+            self._enforcement.begin()
             self._listen_to_signals()
             stack.push_async_callback(self._end_tasks)
             self._tasks |= {
@@ -162,7 +162,7 @@ class Daemon(Observer):
             _LOG.info("ready: %s, control socket %s", self._placement(), self._settings.daemon.vici)
             await self._stopping.wait()
             await self._say_farewell()
-            self._enforcement.say_farewell()
+            await self._enforcement.say_farewell()
         if self._lost is not None:
             raise ResourceError(f"the device {self._lost.name} is gone: {self._lost.reason}")
         _LOG.info("stopped")
@@ -201,7 +201,7 @@ class Daemon(Observer):
             self._auditor.on_data_plane(event)
 
     def on_changes(self, changes: Sequence[Change]) -> None:
-        """Write them and their keys down; boundary and routes follow policies before a datagram is sent."""
+        """Write them and their keys down; routes follow policies before a datagram is sent, the rest soon."""
         if self._auditor is not None:
             self._auditor.on_changes(changes)
         try:
@@ -308,7 +308,7 @@ class Daemon(Observer):
         """Do now and then what was not possible before: find addresses, set the boundary."""
         while True:
             await asyncio.sleep(_ADDRESSES_SECONDS)
-            self._enforcement.settle()
+            await self._enforcement.settle()
             if (await self._dynamic_paths()).keys() - self._paths.keys():
                 await self._load()
 

@@ -1,6 +1,6 @@
 """Has nftables enforce the boundary, in a table of our own that outlives the daemon.
 
-    Boundary.settle()  -> boundary_rules.ruleset() -> nft -f -     one transaction: no moment without rules
+    Boundary.set()     -> boundary_rules.ruleset() -> nft -f -     one transaction: no moment without rules
     nft -j list table  -> rules_in_force()                          what there is, and what it counted
 
 The table stays when the daemon ends, however it ends: what it keeps from the wire is policy, not a tunnel.
@@ -99,23 +99,32 @@ class Boundary:
         self._is_behind = True
 
     def note(self, added: Sequence[SpdEntry], removed: Sequence[PolicyId]) -> None:
-        """Take note of changes of the SPD; `settle` has the rules follow."""
+        """Take note of changes of the SPD."""
         for id_ in removed:
             self._is_behind |= self._book.remove(id_)
         for entry in added:
             self._is_behind |= self._book.add(entry)
 
-    def settle(self) -> None:
-        """Have the kernel's rules be those of the SPD, if they are not.
+    def take(self) -> tuple[SpdEntry, ...] | None:
+        """Return the entries that the kernel's rules are to be made of; None if they are made of them."""
+        if not self._is_behind:
+            return None
+        self._is_behind = False
+        return tuple(self._book.entries)
+
+    def put_back(self) -> None:
+        """Note that the rules could not be made of what was taken."""
+        self._is_behind = True
+
+    def set(self, entries: Sequence[SpdEntry]) -> None:
+        """Have the kernel's rules be those of an SPD; this takes a while, and any thread may do it.
 
         Raises:
             ResourceError: nft failed; the rules are those that they were.
         """
-        if self._is_behind:
-            text = ruleset(self._book.entries, self._settings, _counts(rules_in_force(self._nft) or []))
-            _run(self._nft, "--file", "-", text=text)
-            self._is_behind = False
-            _LOG.debug("the boundary has %d policies", len(self._book.entries))
+        text = ruleset(entries, self._settings, _counts(rules_in_force(self._nft) or []))
+        _run(self._nft, "--file", "-", text=text)
+        _LOG.debug("the boundary has %d policies", len(entries))
 
 
 def _named(table: Mapping[str, Any]) -> dict[str, object]:
