@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from hashlib import md5
 from ipaddress import ip_address
 from socket import IPPROTO_TCP
 
@@ -20,12 +21,13 @@ from perilune.databases.processing import DontFragment, DscpMap, InnerAddresses,
 from perilune.databases.sad import Direction
 from perilune.dataplane.events import Flow
 from perilune.ike.events import ChildSaRekeyed, ChildSaUp, Refused
-from perilune.ike.received import find_notify
+from perilune.ike.received import find, find_notify
 from perilune.ike.settings import EndpointSettings
 from perilune.model.iana import NotifyType, PayloadType
 from perilune.model.selector import TrafficSelector
 from perilune.model.time import Duration
-from perilune.wire.payloads import NoncePayload, NotifyPayload, Payload, SaPayload, TsPayload
+from perilune.wire.message import Message
+from perilune.wire.payloads import NoncePayload, NotifyPayload, Payload, SaPayload, TsPayload, VendorPayload
 
 OUTSIDE = "203.0.113.9"
 
@@ -99,6 +101,19 @@ def test_beet_mode_has_the_inner_addresses_of_both_ends() -> None:
     assert {e.processing.inner for e in pair.left.data_plane.sas.values()} == {inner}
     mirrored = InnerAddresses(inner.remote, inner.local)
     assert {e.processing.inner for e in pair.right.data_plane.sas.values()} == {mirrored}
+
+
+@pytest.mark.parametrize("is_beet", [True, False])
+def test_private_numbers_are_announced_where_they_are_used(is_beet: bool) -> None:
+    pair = pair_of(beet("10.1.0.1/32", "10.2.0.1/32"), beet("10.2.0.1/32", "10.1.0.1/32"))
+    if not is_beet:
+        pair = transport()
+    pair.establish()
+    for datagram in pair.link.sent[:2]:
+        found = find(Message.decode(datagram.data).payloads, VendorPayload)
+        assert (
+            found is not None and found.data == md5(b"strongSwan", usedforsecurity=False).digest()
+        ) == is_beet
 
 
 def test_beet_mode_of_whole_networks_is_refused() -> None:

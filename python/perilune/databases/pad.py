@@ -10,6 +10,7 @@ from enum import Enum
 from ipaddress import IPv4Network, IPv6Network
 
 from perilune.databases.child_form import ChildForm
+from perilune.databases.processing import Mode
 from perilune.databases.sad import Lifetime
 from perilune.databases.spd import Action, IcmpErrors
 from perilune.model.address import IKE_PORT, IpAddress
@@ -197,6 +198,11 @@ class PadEntry:
     def definite_remote_id(self) -> Identity | None:
         """Who the peer is, where that is only one."""
         return self.remote_id if isinstance(self.remote_id, Identity) else None
+
+    @property
+    def modes(self) -> frozenset[Mode]:
+        """Modes of its children."""
+        return frozenset(child.form.mode for child in self.children if child.action is Action.PROTECT)
 
     def child(self, name: str) -> ChildPolicy | None:
         """Return the child with a name, or None."""

@@ -10,6 +10,7 @@ from operator import itemgetter
 from typing import Final, Generic, TypeVar
 
 from perilune.databases.pad import AddressRange, Host, PadEntry
+from perilune.databases.processing import Mode
 from perilune.model.address import IpAddress, Path
 from perilune.model.identity import Identity
 from perilune.model.identity_pattern import IdentityPattern, spelling
@@ -77,6 +78,11 @@ class _Group:
             first.setdefault(numbered[1].proposals, numbered)
         return list(first.values())
 
+    @cached_property
+    def modes(self) -> frozenset[Mode]:
+        """Modes of the children of its entries."""
+        return frozenset(mode for _, entry in self.entries for mode in entry.modes)
+
     @property
     def only_host(self) -> IpAddress | None:
         """The one address at the other end, if there is only one."""
@@ -107,6 +113,11 @@ class Candidates:
         """Yield the first entries with each list of proposals: no other one allows more."""
         for groups in self.ranks:
             yield from _in_order(group.offers for group in groups)
+
+    @property
+    def modes(self) -> frozenset[Mode]:
+        """Modes of the children of all of them."""
+        return frozenset(mode for groups in self.ranks for group in groups for mode in group.modes)
 
     def accepting(self, remote: Identity) -> list[PadEntry]:
         """Return those that accept an identity."""

@@ -29,6 +29,7 @@ from perilune.ike.received import find, find_error, find_notify, require
 from perilune.ike.refusal import Refusal, refused_by_peer, refused_by_us
 from perilune.ike.retransmission import Retransmission
 from perilune.ike.status import IkeSaState, IkeSaStatus
+from perilune.ike.vendor import vendor_payloads
 from perilune.model.address import Path
 from perilune.model.errors import PeerError
 from perilune.model.iana import ExchangeType, NotifyType
@@ -159,7 +160,7 @@ class Initiation:
         payloads += nat_notifies(self.local_spi, NO_IKE_SPI, self.path, pretend=self.entry.encap)
         if self.entry.fragmentation is not Fragmentation.NO:
             payloads.append(NotifyPayload(NotifyType.IKEV2_FRAGMENTATION_SUPPORTED))
-        return payloads
+        return [*payloads, *vendor_payloads(self.entry.modes)]
 
     def receive(self, message: Message, path: Path, now: Instant) -> InitDone | None:
         """Act on a message that nobody vouches for; an acceptable response ends this exchange."""

@@ -19,6 +19,7 @@ from perilune.ike.negotiation import Choice, choose
 from perilune.ike.pad_index import Candidates
 from perilune.ike.received import find_notify, require
 from perilune.ike.refusal import Refusal, refused_by_us
+from perilune.ike.vendor import vendor_payloads
 from perilune.model.address import Path
 from perilune.model.errors import PeerError
 from perilune.model.iana import ExchangeType, NotifyType
@@ -94,9 +95,9 @@ def _begin(context: Context, table: HalfOpenTable, message: Message, path: Path,
             _respond(context, message.header, NO_IKE_SPI, (refusal,), path)
         return
     _tell_received(context, message)
-    response = _respond(
-        context, message.header, spi_r, _payloads(entry, choice, fresh, message, (spi_r, path)), path
-    )
+    payloads = _payloads(entry, choice, fresh, message, (spi_r, path))
+    payloads += vendor_payloads(candidates.modes)
+    response = _respond(context, message.header, spi_r, payloads, path)
     done = _done(entry, keyed, message, response, path)
     half_open = HalfOpen(context, table, done, candidates, now)
     context.registry.put(half_open)
