@@ -71,7 +71,7 @@ impl SadEntry<InboundSa> {
     #[inline]
     fn selects(&self, flow: &FlowKey) -> bool {
         let asked = self.arrivals.as_ref();
-        self.sa.common.selectors.contains_outbound(flow)
+        self.sa.common.selectors.contains(flow)
             && asked.is_none_or(|asked| asked.conditions.hold_for(flow))
     }
 }

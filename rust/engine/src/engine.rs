@@ -108,7 +108,7 @@ impl Engine {
         for sa in &effects.added {
             self.deadlines.add(sa);
             if sa.direction == Direction::Outbound {
-                let carries = |flow: &_| sa.selectors.contains_outbound(flow);
+                let carries = |flow: &_| sa.selectors.contains(flow);
                 self.hold.release(sa.policy, carries);
             }
         }

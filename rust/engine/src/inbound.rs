@@ -171,8 +171,8 @@ impl Engine {
         let PathInfo {
             local, remote: new, ..
         } = *incoming.from;
-        let reported = crate::lock(&entry.sa.reported).replace(new);
-        if reported != Some(new) {
+        let reported = crate::lock(&entry.sa.reported).replace(Box::new(new));
+        if reported.as_deref() != Some(&new) {
             let old = entry.path.remote;
             self.events.push(Event::PeerMoved {
                 spi: incoming.spi,

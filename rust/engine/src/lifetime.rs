@@ -27,9 +27,12 @@ pub(crate) struct Lifetime {
     soft_said: AtomicBool,
     soft: Bounds,
     hard: Bounds,
-    soft_time: Option<Instant>,
-    hard_time: Option<Instant>,
+    soft_time: Instant,
+    hard_time: Instant,
 }
+
+/// A time that does not come.
+const NEVER: Instant = Instant(u64::MAX);
 
 /// Numbers at which something happens; `u64::MAX` is never.
 #[derive(Debug, Clone, Copy)]
@@ -68,7 +71,7 @@ impl Bounds {
 
 impl Lifetime {
     pub(crate) fn new(lifetimes: &Lifetimes, now: Instant) -> Self {
-        let at = |span: Option<Duration>| span.map(|span| now.after(span));
+        let at = |span: Option<Duration>| span.map_or(NEVER, |span| now.after(span));
         Self {
             packets: AtomicU64::new(0),
             octets: AtomicU64::new(0),
@@ -120,18 +123,18 @@ impl Lifetime {
 
     /// When the SA wants to be replaced for its age.
     pub(crate) fn soft_time(&self) -> Option<Instant> {
-        self.soft_time
+        (self.soft_time != NEVER).then_some(self.soft_time)
     }
 
     /// When the SA ends for its age.
     pub(crate) fn hard_time(&self) -> Option<Instant> {
-        self.hard_time
+        (self.hard_time != NEVER).then_some(self.hard_time)
     }
 
     /// Whether the SA is too old to be used.
     #[inline]
     pub(crate) fn is_over(&self, now: Instant) -> bool {
-        self.hard_time.is_some_and(|end| now >= end)
+        now >= self.hard_time
     }
 
     pub(crate) fn packets(&self) -> u64 {

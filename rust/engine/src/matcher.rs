@@ -1,5 +1,5 @@
-//! Selectors as the search for an entry wants them: those of the usual entry, one for each side,
-//! lie together in memory.
+//! Selectors as searches for an entry and checks of packets want them: those of the usual entry or
+//! SA, one for each side, lie together in memory.
 
 use std::sync::Arc;
 
@@ -32,6 +32,15 @@ impl Matcher {
         }
     }
 
+    /// The selectors that it was made of.
+    pub(crate) fn selectors(&self) -> SelectorPair {
+        SelectorPair {
+            local: self.local.all().to_vec(),
+            remote: self.remote.all().to_vec(),
+            conditions: self.conditions.as_deref().cloned().unwrap_or_default(),
+        }
+    }
+
     /// Whether a packet that leaves is within; one that arrives has to be reversed.
     #[inline]
     pub(crate) fn contains(&self, flow: &FlowKey) -> bool {
@@ -51,6 +60,13 @@ impl Side {
         match selectors {
             [one] => Self::One(*one),
             any => Self::Any(any.into()),
+        }
+    }
+
+    fn all(&self) -> &[TrafficSelector] {
+        match self {
+            Self::One(selector) => std::slice::from_ref(selector),
+            Self::Any(selectors) => selectors,
         }
     }
 

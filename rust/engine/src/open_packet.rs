@@ -184,7 +184,7 @@ impl Engine {
             if let Some(before) = layers.last {
                 // What a bundle carries is checked where it comes out of the bundle.
                 let is_of_bundle = next.as_ref().is_some_and(|inner| {
-                    let within = inner.entry.sa.common.within;
+                    let within = inner.entry.sa.common.within.as_ref();
                     within.is_some_and(|id| id.spi == before.sa.common.spi)
                 });
                 self.admit(before, layers, is_of_bundle, incoming)?;
@@ -388,7 +388,7 @@ fn find<'a>(
 
 /// Whether an SA has got its packet from the SA that it has to be within, if it has to be.
 fn is_within(entry: &Entry, before: Option<&Entry>) -> bool {
-    let within = entry.sa.common.within;
+    let within = entry.sa.common.within.as_ref();
     within.is_none_or(|id| before.is_some_and(|before| before.sa.common.spi == id.spi))
 }
 

@@ -9,6 +9,7 @@ use crate::change::{Direction, PolicyConfig, PolicyId, SaConfig, SaId};
 use crate::compression::Compression;
 use crate::error::EngineError;
 use crate::lifetime::Lifetime;
+use crate::matcher::Matcher;
 use crate::path::{Encapsulation, Path};
 use crate::path_mtu::PathMtu;
 use crate::processing::{Fragmentation, Lookup, Mode, Processing, Protocol, TfcPadding};
@@ -29,12 +30,12 @@ pub(crate) struct SaCommon {
     pub(crate) peer_spi: u32,
     pub(crate) direction: Direction,
     pub(crate) policy: PolicyId,
-    pub(crate) processing: Processing,
-    pub(crate) compression: Option<Compression>,
-    pub(crate) within: Option<SaId>,
+    pub(crate) processing: Arc<Processing>,
+    pub(crate) compression: Option<Box<Compression>>,
+    pub(crate) within: Option<Box<SaId>>,
     pub(crate) suite: Suite,
     pub(crate) esn: bool,
-    pub(crate) selectors: SelectorPair,
+    pub(crate) selectors: Matcher,
     pub(crate) protection: Protection,
     pub(crate) lifetime: Lifetime,
     is_plain: bool,
@@ -53,7 +54,7 @@ pub(crate) struct InboundSa {
     /// Whether a packet has been verified on it.
     pub(crate) verified: Arc<AtomicBool>,
     /// Where the last `PeerMoved` said that the peer is.
-    pub(crate) reported: Mutex<Option<SocketAddr>>,
+    pub(crate) reported: Mutex<Option<Box<SocketAddr>>>,
 }
 
 /// An SA from us to the peer.
@@ -75,7 +76,7 @@ pub(crate) struct SadEntry<T> {
 }
 
 impl SaCommon {
-    fn new(config: &SaConfig, now: Instant) -> Result<Self, EngineError> {
+    fn new(config: &SaConfig, form: &Arc<Processing>, now: Instant) -> Result<Self, EngineError> {
         if config.spi <= LAST_RESERVED_SPI {
             return Err(EngineError::Spi(config.spi));
         }
@@ -95,12 +96,15 @@ impl SaCommon {
             peer_spi: config.peer_spi,
             direction: config.direction,
             policy: config.policy,
-            processing: config.processing.clone(),
-            compression: config.processing.compression.map(Compression::new),
-            within: config.within,
+            processing: Arc::clone(form),
+            compression: config
+                .processing
+                .compression
+                .map(|cpi| Box::new(Compression::new(cpi))),
+            within: config.within.map(Box::new),
             suite: config.suite,
             esn: config.esn,
-            selectors: selectors_of(config),
+            selectors: Matcher::new(&selectors_of(config)),
             protection: Protection::new(config.suite, &config.keys)?,
             lifetime: Lifetime::new(&config.lifetimes, now),
             is_plain: is_plain_tunnel(config),
@@ -239,8 +243,10 @@ impl<T> SadEntry<T> {
 }
 
 impl SadEntry<InboundSa> {
+    /// Make one; `form` is the processing of its configuration, as others may have it too.
     pub(crate) fn new(
         config: &SaConfig,
+        form: &Arc<Processing>,
         policy: &PolicyConfig,
         now: Instant,
     ) -> Result<Self, EngineError> {
@@ -248,7 +254,7 @@ impl SadEntry<InboundSa> {
             return Err(EngineError::ReplayWithoutIntegrity);
         }
         let sa = InboundSa {
-            common: Arc::new(SaCommon::new(config, now)?),
+            common: Arc::new(SaCommon::new(config, form, now)?),
             lookup: config.lookup,
             windows: Windows::new(config)?,
             replay_packets: config.replay_window,
@@ -286,9 +292,11 @@ impl SadEntry<InboundSa> {
 }
 
 impl SadEntry<OutboundSa> {
-    /// Make one; `inbound` is where the SA of its `ready_after` is looked up.
+    /// Make one; `form` is the processing of its configuration, as others may have it too, and
+    /// `inbound` is where the SA of its `ready_after` is looked up.
     pub(crate) fn new(
         config: &SaConfig,
+        form: &Arc<Processing>,
         inbound: &InboundSad,
         now: Instant,
     ) -> Result<Self, EngineError> {
@@ -298,7 +306,7 @@ impl SadEntry<OutboundSa> {
             Ok(Arc::clone(&entry.sa.verified))
         };
         let sa = OutboundSa {
-            common: Arc::new(SaCommon::new(config, now)?),
+            common: Arc::new(SaCommon::new(config, form, now)?),
             sequence: OutboundSequence::new(config.esn, &config.sequence),
             path_mtu: PathMtu::new(&config.processing),
             waits_for: config.ready_after.map(awaited).transpose()?,

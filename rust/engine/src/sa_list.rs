@@ -91,7 +91,11 @@ impl SaList {
     /// Add an SA.
     pub(crate) fn push(&mut self, entry: Entry) {
         match self {
-            Self::Few(entries) if entries.len() < FEW => entries.push(entry),
+            Self::Few(entries) if entries.len() < FEW => {
+                // Nearly all entries have one SA, or two while one takes the place of the other.
+                entries.reserve_exact(1);
+                entries.push(entry);
+            }
             Self::Few(entries) => {
                 let mut indexed = Box::new(Indexed::default());
                 for entry in entries.iter().chain([&entry]) {
@@ -168,17 +172,17 @@ impl Indexed {
     }
 
     fn push(&mut self, entry: &Entry) {
-        let selectors = &entry.sa.common.selectors;
+        let matcher = &entry.sa.common.selectors;
         let order = self.next;
         let new = Place {
-            matcher: Matcher::new(selectors),
+            matcher: matcher.clone(),
             order,
             entry: Arc::clone(entry),
         };
         let Some(place) = self.entries.insert(new) else {
             return;
         };
-        self.index.insert(order, place, selectors);
+        self.index.insert(order, place, &matcher.selectors());
         self.next = order.saturating_sub(1);
         self.count = self.count.saturating_add(1);
         if let Some(carrier) = carrier_of(entry) {
@@ -189,7 +193,8 @@ impl Indexed {
 
     fn remove(&mut self, entry: &Entry) {
         if let Some(place) = self.find(entry) {
-            self.index.remove(place, &entry.sa.common.selectors);
+            let selectors = entry.sa.common.selectors.selectors();
+            self.index.remove(place, &selectors);
             self.entries.remove(place);
             self.count = self.count.saturating_sub(1);
             let Some(carrier) = carrier_of(entry) else {
@@ -207,14 +212,14 @@ impl Indexed {
             let found = self.get(place);
             found.is_some_and(|other| Arc::ptr_eq(other, entry))
         };
-        let selectors = &entry.sa.common.selectors;
-        self.index.find_like(selectors, is_entry)
+        let selectors = entry.sa.common.selectors.selectors();
+        self.index.find_like(&selectors, is_entry)
     }
 }
 
 /// The SA that one of the same list travels in, if it does.
 fn carrier_of(entry: &Entry) -> Option<Name> {
-    let within = entry.sa.common.within?;
+    let within = entry.sa.common.within.as_deref()?;
     Some((within.spi, within.remote))
 }
 
@@ -226,7 +231,7 @@ fn pick_one_by_one(entries: &[Entry], flow: &FlowKey) -> Option<u32> {
     let mut newest = None;
     for (place, entry) in entries.iter().enumerate().rev() {
         let common = &entry.sa.common;
-        if common.is_ended() || !common.selectors.contains_outbound(flow) || is_carrier(entry) {
+        if common.is_ended() || !common.selectors.contains(flow) || is_carrier(entry) {
             continue;
         }
         let place = u32::try_from(place).ok();

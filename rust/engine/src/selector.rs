@@ -44,11 +44,28 @@ impl Ports {
     }
 }
 
+/// An address, high half first; a `u128` would be aligned to twice as many octets, and there are many
+/// selectors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Address([u64; 2]);
+
+impl Address {
+    fn new(bits: u128) -> Self {
+        Self([bits >> 64, bits & u128::from(u64::MAX)].map(|half| u64::try_from(half).unwrap_or(0)))
+    }
+
+    #[inline]
+    fn bits(self) -> u128 {
+        let [high, low] = self.0;
+        (u128::from(high) << 64) | u128::from(low)
+    }
+}
+
 /// What one side of the traffic may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TrafficSelector {
-    first: u128,
-    last: u128,
+    first: Address,
+    last: Address,
     ports: Ports,
     protocol: u8,
     ipv6: bool,
@@ -73,8 +90,8 @@ impl TrafficSelector {
             return Err(EngineError::Selector);
         }
         Ok(Self {
-            first,
-            last,
+            first: Address::new(first),
+            last: Address::new(last),
             ports,
             protocol,
             ipv6,
@@ -103,8 +120,8 @@ impl TrafficSelector {
     #[inline]
     fn contains(&self, flow: &FlowKey, address: u128) -> bool {
         self.ipv6 == flow.is_ipv6()
-            && self.first <= address
-            && address <= self.last
+            && self.first.bits() <= address
+            && address <= self.last.bits()
             && (self.protocol == 0 || self.protocol == flow.protocol())
     }
 
@@ -119,7 +136,7 @@ impl TrafficSelector {
 
     /// One or two prefixes that hold all its addresses.
     pub(crate) fn address_prefixes(&self) -> impl Iterator<Item = Masked<u128>> + use<> {
-        covering(self.first, self.last)
+        covering(self.first.bits(), self.last.bits())
     }
 
     /// One or two prefixes that hold all its ports.

@@ -23,7 +23,7 @@ pub(crate) struct SpdEntry {
     pub(crate) sas: SaList,
 }
 
-/// What a search for an entry reads, as large as two lines of the processor's cache, and the entry.
+/// What a search for an entry reads, no larger than two lines of the processor's cache, and the entry.
 #[derive(Clone)]
 struct Place {
     matcher: Matcher,
@@ -164,6 +164,11 @@ impl Spd {
         let Place { entry, .. } = self.entries.remove(place)?;
         self.take_from_indexes(place, &entry.config);
         Some(entry)
+    }
+
+    /// What the entry of a name was made of.
+    pub(crate) fn config(&self, id: PolicyId) -> Option<&PolicyConfig> {
+        Some(&self.entry(*self.places.get(&id)?)?.config)
     }
 
     /// An entry to be changed; readers of older tables keep what they have.

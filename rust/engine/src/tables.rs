@@ -8,6 +8,7 @@ use crate::change::{Action, Change, Direction, PolicyConfig, PolicyId, SaConfig,
 use crate::cow_map::CowMap;
 use crate::error::EngineError;
 use crate::path::{Encapsulation, Path};
+use crate::processing::Processing;
 use crate::sa::{InboundSa, OutboundSa, SaCommon, SadEntry};
 use crate::sad::InboundSad;
 use crate::spd::Spd;
@@ -24,6 +25,8 @@ pub(crate) struct Tables {
     pub(crate) outbound: CowMap<(u32, SocketAddr), Arc<SadEntry<OutboundSa>>>,
     /// How many SAs name each SPD entry.
     users: CowMap<PolicyId, usize>,
+    /// That of the SA that was added last: most have the same and share it.
+    form: Option<Arc<Processing>>,
 }
 
 /// What a transaction did, for those who keep something outside the tables.
@@ -84,10 +87,15 @@ impl Tables {
         if config.action == Action::Protect && config.direction.is_some() {
             return Err(EngineError::OneWay(config.id));
         }
+        let asks_the_same = self.spd.config(config.id).is_some_and(|old| {
+            old.icmp_errors == config.icmp_errors
+                && old.selectors.conditions == config.selectors.conditions
+        });
         if !self.spd.put(config.clone()) {
             return Err(EngineError::Full);
         }
-        if self.users.get(&config.id).is_some() {
+        // Entries do not know their inbound SAs, so this looks at each that there is.
+        if !asks_the_same && self.users.get(&config.id).is_some() {
             self.inbound.renew(config);
         }
         effects.removed_policies.remove(&config.id);
@@ -135,15 +143,21 @@ impl Tables {
         if self.has_sa(config) {
             return Err(EngineError::DuplicateSa(config.id()));
         }
+        let form = self.form_like(&config.processing);
         let unknown = EngineError::UnknownPolicy(config.policy);
         let policy = self.spd.entry_mut(config.policy).ok_or(unknown)?;
         let common = if config.direction == Direction::Inbound {
-            let entry = SadEntry::<InboundSa>::new(config, &policy.config, now)?;
+            let entry = SadEntry::<InboundSa>::new(config, &form, &policy.config, now)?;
             let common = Arc::clone(&entry.sa.common);
             self.inbound.put(entry);
             common
         } else {
-            let entry = Arc::new(SadEntry::<OutboundSa>::new(config, &self.inbound, now)?);
+            let entry = Arc::new(SadEntry::<OutboundSa>::new(
+                config,
+                &form,
+                &self.inbound,
+                now,
+            )?);
             policy.sas.push(Arc::clone(&entry));
             self.outbound.insert(entry.key(), Arc::clone(&entry));
             Arc::clone(&entry.sa.common)
@@ -151,6 +165,14 @@ impl Tables {
         self.add_user(config.policy);
         effects.added.push(common);
         Ok(())
+    }
+
+    /// A processing to be shared.
+    fn form_like(&mut self, wanted: &Processing) -> Arc<Processing> {
+        let known = self.form.as_ref().filter(|form| ***form == *wanted);
+        let form = known.map_or_else(|| Arc::new(wanted.clone()), Arc::clone);
+        self.form = Some(Arc::clone(&form));
+        form
     }
 
     fn reserve_sequence(&self, id: SaId, until: u64) -> Result<(), EngineError> {

@@ -140,7 +140,7 @@ impl Engine {
         let mut entry = first;
         for _ in 0..MAX_NESTING {
             let sa = &entry.sa;
-            let Some(within) = sa.common.within else {
+            let Some(within) = &sa.common.within else {
                 return Ok(packet);
             };
             let next = tables.outbound.get(&(within.spi, within.remote));
@@ -300,7 +300,7 @@ fn takes_whole_packets_only(sa: &OutboundSa, packet: &[u8]) -> bool {
 fn path_mtu(tables: &Tables, entry: &SadEntry<OutboundSa>, now: Instant) -> Option<usize> {
     let mut outermost = entry;
     for _ in 0..MAX_NESTING {
-        let within = outermost.sa.common.within;
+        let within = outermost.sa.common.within.as_ref();
         let next = within.and_then(|id| tables.outbound.get(&(id.spi, id.remote)));
         match next {
             Some(next) => outermost = next,
@@ -346,7 +346,7 @@ fn sealed_octets(
             head = octets_to(entry.path.remote.ip());
         }
         octets = entry.sealed_octets(head, payload);
-        let within = entry.sa.common.within;
+        let within = entry.sa.common.within.as_ref();
         let next = within.and_then(|id| tables.outbound.get(&(id.spi, id.remote)));
         match next {
             Some(next) => entry = next,

@@ -39,7 +39,8 @@ fn sa(spi: u32, first: u8, last: u8, within: Option<SaId>) -> Entry {
         sequence: SequenceState::default(),
     };
     let inbound = InboundSad::default();
-    Arc::new(SadEntry::<OutboundSa>::new(&config, &inbound, Instant(0)).unwrap())
+    let form = Arc::new(config.processing.clone());
+    Arc::new(SadEntry::<OutboundSa>::new(&config, &form, &inbound, Instant(0)).unwrap())
 }
 
 fn flow(host: u8) -> FlowKey {
@@ -105,7 +106,7 @@ proptest! {
             let carries = |entry: &Entry| plain.iter().any(|other| carrier_of(other) == Some(entry.key()));
             let fits = |entry: &&Entry| {
                 let common = &entry.sa.common;
-                !common.is_ended() && common.selectors.contains_outbound(&flow) && !carries(entry)
+                !common.is_ended() && common.selectors.selectors().contains_outbound(&flow) && !carries(entry)
             };
             let expected = plain.iter().rev().find(fits);
             let found = list.pick(&flow).and_then(|place| list.get(place));

@@ -192,8 +192,8 @@ proptest! {
 }
 
 #[test]
-fn what_a_search_reads_of_an_entry_is_as_large_as_two_cache_lines() {
-    assert_eq!(size_of::<Place>(), 128);
+fn what_a_search_reads_of_an_entry_is_no_larger_than_two_cache_lines() {
+    assert!(size_of::<Place>() <= 128);
 }
 
 fn one_host(id: u32, host: u32, ports: Ports) -> PolicyConfig {
