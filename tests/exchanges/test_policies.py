@@ -5,14 +5,20 @@ from __future__ import annotations
 from dataclasses import replace
 from ipaddress import ip_address, ip_network
 
+from exchanges.insider import Insider
 from exchanges.pair import Pair
-from exchanges.settings import child, left, secret, selectors
+from exchanges.settings import child, left, right, secret, selectors
 from perilune.config.load import load_text
 from perilune.databases.conditions import Conditions, Masked, Populate
 from perilune.databases.sad import Direction
 from perilune.databases.spd import Action, PolicyId, SpdTemplate
 from perilune.dataplane.events import Flow
+from perilune.ike.events import Refused
+from perilune.ike.received import require_selectors
+from perilune.ike.settings import EndpointSettings
+from perilune.model.iana import NotifyType, PayloadType
 from perilune.model.selector import TrafficSelector
+from perilune.wire.payloads import NotifyPayload
 
 HTTP = TrafficSelector.of_network(ip_network("10.2.0.0/24"), 6, 80, 90)
 ENTRY = SpdTemplate(
@@ -159,3 +165,77 @@ def test_an_entry_that_goes_from_the_configuration_goes_from_the_data_plane() ->
     pair.left.load(left(children=(child(),)), secret(), pair.now)
     pair.do(lambda now: None)
     assert [entry.name for entry in pair.left.data_plane.policies.values()] == ["gw/net"]
+
+
+EACH_HOST = replace(
+    ENTRY,
+    local=selectors("10.2.0.0/24"),
+    remote=selectors("10.1.0.0/24"),
+    populate=Populate(remote_address=True),
+)
+
+
+def granular_pair(flags: Populate = EACH_HOST.populate) -> Pair:
+    """Return a pair whose right side has an SA for each host of the left one, or what else the flags say."""
+    pair = Pair()
+    mirrored = child(local="10.2.0.0/16", remote="10.1.0.0/16")
+    entry = replace(EACH_HOST, connection="gw", populate=flags)
+    pair.right.load(right(children=(mirrored,)), secret(), pair.now, policies=[entry])  # type: ignore[arg-type] # passed on
+    pair.do(lambda now: None)
+    return pair
+
+
+def ask_for(pair: Pair, packet: Flow) -> None:
+    path = pair.left.path()
+    pair.do(lambda now: pair.left.endpoint.initiate("gw", "net", path, now, flow=packet))
+    pair.settle()
+
+
+# covers R4301-4.4.1.2-2
+def test_responder_narrows_to_the_packet_that_the_initiator_names_first() -> None:
+    pair = granular_pair()
+    ask_for(pair, flow("10.2.0.9", 80))
+    assert pair.left.child.local == selectors("10.1.0.7/32")
+    assert pair.left.child.remote == selectors("10.2.0.0/24")
+    ask_for(pair, flow("10.2.0.9", 80, source="10.1.0.8"))
+    assert {one.local for one in pair.left.children} == {selectors("10.1.0.7/32"), selectors("10.1.0.8/32")}
+    ids = {id_ for id_, entry in pair.right.data_plane.policies.items() if entry.name == "web"}
+    assert {one.policy for one in pair.right.children} == ids
+    pair.check_agreement()
+
+
+def test_responder_wants_a_single_pair_where_the_initiator_names_none() -> None:
+    pair = granular_pair()
+    pair.initiate()
+    pair.settle()
+    refused = pair.right.take(Refused)
+    assert refused.notify == "SINGLE_PAIR_REQUIRED"
+    assert refused.hint == "policies.web.pfp"
+    assert not pair.left.children
+
+
+def test_initiator_repeats_a_request_for_the_packet_alone() -> None:
+    exporting = EndpointSettings(export_keys=True)
+    insider = Insider(Pair(left_settings=exporting))
+    side = insider.pair.right
+    packet = Flow(ip_address("10.2.0.9"), ip_address("10.1.0.7"), 6, (80, 5000))
+    path = side.ike_sa.path
+    insider.pair.do(lambda now: side.endpoint.initiate("gw", "net", path, now, flow=packet))
+    insider.answer(NotifyPayload(NotifyType.SINGLE_PAIR_REQUIRED))
+    _, asked = insider.asked()
+    assert require_selectors(asked, PayloadType.TS_I).known[-1:] == selectors("10.2.0.9/32")
+    assert require_selectors(asked, PayloadType.TS_R).known[-1:] == selectors("10.1.0.7/32")
+    before = len(insider.pair.link.sent)
+    insider.answer(NotifyPayload(NotifyType.SINGLE_PAIR_REQUIRED))
+    assert len(insider.pair.link.sent) == before, "it is not asked for once more at once"
+
+
+def test_child_of_ike_auth_is_asked_for_again_for_the_packet_alone() -> None:
+    # The packet is a fragment that shows no ports, so that neither request has what the entry wants.
+    pair = granular_pair(Populate(remote_port=True))
+    ask_for(pair, Flow(ip_address("10.1.0.7"), ip_address("10.2.0.9"), 6, None))
+    in_auth, again = pair.left.all(Refused)
+    assert in_auth.notify == again.notify == "SINGLE_PAIR_REQUIRED"
+    assert "10.1.0.0/16" in in_auth.ours
+    assert "10.1.0.7/32 === " in again.ours
+    assert not pair.left.children

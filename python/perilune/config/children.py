@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from perilune.config.child_form import read_form
 from perilune.config.insecure import check_insecure
 from perilune.config.reader import Reader
 from perilune.config.schema import child as keys
+from perilune.config.schema import child_form as form_keys
 from perilune.config.schema.section import Key, OptionalKey
 from perilune.databases.child_form import ChildForm
 from perilune.databases.pad import ChildPolicy, ChildSelector, DynamicSelector
-from perilune.databases.processing import DontFragment, Mode
+from perilune.databases.processing import Mode
 from perilune.databases.sad import Lifetime, Limits
 from perilune.databases.spd import Action
 from perilune.model.proposal import Proposal
@@ -24,7 +26,7 @@ _MOST_SELECTORS = 254
 
 def read_child(reader: Reader) -> ChildPolicy:
     """Return what a child may be; mistakes are noted at the reader's problems."""
-    mode = reader.get(keys.MODE)
+    mode = reader.get(form_keys.MODE)
     local_ts, remote_ts = reader.get(keys.LOCAL_TS), reader.get(keys.REMOTE_TS)
     _check_selectors(reader, local_ts, remote_ts)
     rekey_time, life_time, rand_time = _times(reader)
@@ -38,7 +40,7 @@ def read_child(reader: Reader) -> ChildPolicy:
         name=reader.name,
         action=mode if isinstance(mode, Action) else Action.PROTECT,
         proposals=_proposals(reader) if isinstance(mode, Mode) else (),
-        form=_form(reader, mode) if isinstance(mode, Mode) else ChildForm(),
+        form=read_form(reader, mode) if isinstance(mode, Mode) else ChildForm(),
         allow_insecure=reader.get(keys.ALLOW_INSECURE),
         local_ts=local_ts,
         remote_ts=remote_ts,
@@ -59,25 +61,12 @@ def read_child(reader: Reader) -> ChildPolicy:
     )
 
 
-def _form(reader: Reader, mode: Mode) -> ChildForm:
-    return ChildForm(
-        mode=mode,
-        compression=reader.get(keys.IPCOMP),
-        tfc=reader.get(keys.TFC_PADDING),
-        df=DontFragment.COPY if reader.get(keys.COPY_DF) else DontFragment.CLEAR,
-        dscp=reader.get(keys.COPY_DSCP),
-        flow_label=reader.get(keys.FLOW_LABEL),
-        path_mtu=reader.get(keys.PATH_MTU),
-        path_mtu_age=reader.get(keys.PATH_MTU_AGE),
-    )
-
-
 def _proposals(reader: Reader) -> tuple[Proposal, ...]:
     """Return those for ESP, unless only AH is asked for, then those for AH."""
     ah = check_insecure(reader, keys.AH_PROPOSALS_KEY, allowed=keys.ALLOW_INSECURE)
     if ah and not reader.has(keys.ESP_PROPOSALS_KEY):
-        if reader.get(keys.TFC_PADDING):
-            reader.error("AH has no padding", keys.TFC_PADDING)
+        if reader.get(form_keys.TFC_PADDING):
+            reader.error("AH has no padding", form_keys.TFC_PADDING)
         return ah
     return check_insecure(reader, keys.ESP_PROPOSALS_KEY, allowed=keys.ALLOW_INSECURE) + ah
 

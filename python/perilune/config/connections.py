@@ -9,6 +9,7 @@ from perilune.config.hosts import is_single
 from perilune.config.insecure import check_insecure
 from perilune.config.reader import Reader
 from perilune.config.schema import child as child_keys
+from perilune.config.schema import child_form as form_keys
 from perilune.config.schema import connection as keys
 from perilune.config.schema.section import OptionalKey, SectionSchema
 from perilune.config.settings import DaemonSettings
@@ -111,7 +112,7 @@ def _check_start(reader: Reader, children: list[Reader]) -> None:
     if any(is_single(host) for host in reader.get(keys.REMOTE_ADDRS)):
         return
     for child in children:
-        protects = isinstance(child.get(child_keys.MODE), Mode)
+        protects = isinstance(child.get(form_keys.MODE), Mode)
         if protects and child.get(child_keys.START_ACTION) is not StartAction.NONE:
             child.error(
                 "the connection's remote_addrs has no name and no single address to begin with",

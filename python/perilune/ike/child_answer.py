@@ -6,25 +6,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Self
 
+from perilune.databases.conditions import NOT_POPULATED
 from perilune.databases.pad import ChildPolicy
 from perilune.databases.processing import Mode
 from perilune.databases.spd import Action
 from perilune.ike.authenticated import Authenticated
 from perilune.ike.child_agreement import ChildTerms
 from perilune.ike.child_authorization import claimed, may_have, not_authorized
-from perilune.ike.child_form import (
-    AgreedForm,
-    FormNotifies,
-    proposals_key,
-    require_passage,
-    through,
-    why_unfit,
-)
+from perilune.ike.child_form import AgreedForm, FormNotifies, why_unfit
 from perilune.ike.child_offer import SPI_OCTETS, esp_spi
+from perilune.ike.child_protocol import proposals_key, require_passage, through
 from perilune.ike.child_selectors import allowed_selectors, seen_from_here
 from perilune.ike.compression import deflate
 from perilune.ike.narrowing import Selectors, covers, narrow, text
 from perilune.ike.negotiation import Choice, choose
+from perilune.ike.policies import PolicyTable
+from perilune.ike.population import granted_selectors
 from perilune.ike.received import require, require_selectors
 from perilune.ike.refusal import Refusal
 from perilune.ike.spis import SpiRegistry
@@ -95,6 +92,21 @@ class ChildGrant:
     local: Selectors
     remote: Selectors
 
+    def under(self, entries: PolicyTable, connection: str, request: ChildRequest) -> ChildGrant:
+        """Return the same for what the entry of `policies` that it is of wants, if that differs.
+
+        Raises:
+            Refusal: The entry wants an SA for each packet, and the request is not for one.
+        """
+        wish = entries.configured_for_request(connection, self.policy.name, self.local, self.remote)
+        if wish is None or wish.populate == NOT_POPULATED:
+            return self
+        first = request.local[:1], request.remote[:1]
+        local, remote = granted_selectors(wish, self.local, self.remote, first)
+        return replace(
+            self, policy=replace(self.policy, spd_entry=wish.spd_entry), local=local, remote=remote
+        )
+
     def with_compression(self, spis: SpiRegistry, spi_in: Spi) -> ChildGrant:
         """Return the same with compression, where both sides want it."""
         if not self.policy.form.compression or deflate(self.theirs.compressions) is None:
@@ -150,6 +162,7 @@ def grant(
     peer: Authenticated,
     request: ChildRequest,
     *,
+    entries: PolicyTable,
     preferred: int | None = None,
     only: str | None = None,
 ) -> ChildGrant:
@@ -158,16 +171,18 @@ def grant(
     Args:
         peer: Who asks; its connection has the children.
         request: What the peer asks for.
+        entries: The SPD, which may want an SA for each packet.
         preferred: Method of the KE payload, if there is one.
         only: The child whose SA is rekeyed; None allows any.
 
     Raises:
-        Refusal: Nothing fits; the notify is TS_UNACCEPTABLE or NO_PROPOSAL_CHOSEN.
+        Refusal: Nothing fits; the notify is TS_UNACCEPTABLE, SINGLE_PAIR_REQUIRED or NO_PROPOSAL_CHOSEN.
     """
     refusal: Refusal | None = None
     for reading in request.readings(peer):
         try:
-            return _grant_as_read(peer, reading, preferred, only)
+            found = _grant_as_read(peer, reading, preferred, only)
+            return found.under(entries, peer.entry.name, reading)
         except Refusal as error:
             refusal = refusal or error
     raise refusal or _selectors_refused(peer, request, only)
@@ -195,7 +210,7 @@ def _grant_as_read(
         except Refusal as error:
             refusal = refusal or error
             continue
-        ours = FormNotifies(mode=request.form.mode)
+        ours = FormNotifies.of_form(candidate.policy.form)
         return ChildGrant(candidate.policy, choice, ours, request.form, candidate.local, candidate.remote)
     raise refusal or _nothing_fits(peer, request, only)
 

@@ -20,13 +20,11 @@ from perilune.databases.processing import InnerAddresses, Mode, Processing, Secu
 from perilune.databases.sad import Direction
 from perilune.ike.compression import CompressionOffer, deflate
 from perilune.ike.narrowing import Selectors, only_address, text
-from perilune.ike.nat import Nat
 from perilune.ike.negotiation import Choice
 from perilune.ike.received import find_notify
 from perilune.ike.refusal import Refusal
 from perilune.model.address import Path
 from perilune.model.iana import NotifyType, ProtocolId
-from perilune.model.proposal import Proposal
 from perilune.wire.payloads import NotifyPayload, Payload
 
 _MODE_NOTIFIES: Final = {
@@ -69,6 +67,11 @@ class FormNotifies:
             types.append(NotifyType.ESP_TFC_PADDING_NOT_SUPPORTED)
         return (*(one.payload for one in self.compressions), *map(NotifyPayload, types))
 
+    @classmethod
+    def of_form(cls, form: ChildForm) -> Self:
+        """Return what an initiator says for a child, but for compression."""
+        return cls(mode=form.mode)
+
     def with_cpi(self, cpi: int | None) -> Self:
         """Return the same with DEFLATE under an index of ours; without compression where that is None."""
         return replace(self, compressions=() if cpi is None else (CompressionOffer(cpi),))
@@ -103,7 +106,13 @@ class AgreedForm:
         may_pad = theirs.takes_padding and protocol is ProtocolId.ESP
         cpis = deflate(ours.compressions), deflate(theirs.compressions)
         cpi_in, cpi_out = (None, None) if None in cpis else cpis
-        return cls(protocol=protocol, mode=mode, may_pad=may_pad, cpi_in=cpi_in, cpi_out=cpi_out)
+        return cls(
+            protocol=protocol,
+            mode=mode,
+            may_pad=may_pad,
+            cpi_in=cpi_in,
+            cpi_out=cpi_out,
+        )
 
     @property
     def security_protocol(self) -> SecurityProtocol:
@@ -183,36 +192,6 @@ def require_fit(mode: Mode, local: Selectors, remote: Selectors, path: Path, hin
         between = f"{text(local)} === {text(remote)}"
         key = f"{hint}.mode, local_ts and remote_ts"
         raise Refusal(why, NotifyType.TS_UNACCEPTABLE, theirs=between, hint=key)
-
-
-def through(nat: Nat, proposals: tuple[Proposal, ...]) -> tuple[Proposal, ...]:
-    """Return proposals without AH where a NAT is between; all of them where there is nothing but AH."""
-    esp = tuple(one for one in proposals if one.protocol != ProtocolId.AH)
-    return esp if nat.between and esp else proposals
-
-
-def require_passage(choice: Choice, nat: Nat, hint: str) -> None:
-    """Check that the packets of what was chosen can come through.
-
-    Raises:
-        Refusal: It is AH, and a NAT is between; the notify is NO_PROPOSAL_CHOSEN.
-    """
-    ##= https://www.rfc-editor.org/rfc/rfc7296#section-2.23
-    ##% NAT boxes, it is impossible for AH to work
-    if choice.proposal.protocol == ProtocolId.AH and nat.between:
-        raise Refusal(
-            f"AH protects the addresses, which a NAT changes; there is {nat}",
-            NotifyType.NO_PROPOSAL_CHOSEN,
-            ours=str(choice.proposal),
-            hint=f"{hint}.ah_proposals; esp_proposals pass a NAT",
-        )
-
-
-def proposals_key(proposals: Sequence[Proposal]) -> str:
-    """Return the name of the key of the configuration that has proposals."""
-    names = {ProtocolId.AH: "ah_proposals", ProtocolId.ESP: "esp_proposals"}
-    found = [name for protocol, name in names.items() if any(one.protocol == protocol for one in proposals)]
-    return " and ".join(found)
 
 
 def _inner(local: Selectors, remote: Selectors) -> InnerAddresses:

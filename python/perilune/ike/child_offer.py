@@ -10,15 +10,8 @@ from perilune.databases.pad import ChildPolicy
 from perilune.databases.processing import Mode
 from perilune.ike.authenticated import Authenticated
 from perilune.ike.child_agreement import ChildTerms
-from perilune.ike.child_form import (
-    AgreedForm,
-    FormNotifies,
-    proposals_key,
-    require_fit,
-    require_mode,
-    require_passage,
-    through,
-)
+from perilune.ike.child_form import AgreedForm, FormNotifies, require_fit, require_mode
+from perilune.ike.child_protocol import proposals_key, require_passage, through
 from perilune.ike.child_selectors import seen_from_here
 from perilune.ike.compression import require_accepted
 from perilune.ike.narrowing import Selectors, require_subset
@@ -77,7 +70,7 @@ class ChildOffer:
             policy=policy,
             spi_in=spi_in,
             proposals=offer(through(nat, policy.proposals), spi),
-            form=FormNotifies(mode=policy.form.mode).with_cpi(cpi),
+            form=FormNotifies.of_form(policy.form).with_cpi(cpi),
             local=selectors[0],
             remote=selectors[1],
         )

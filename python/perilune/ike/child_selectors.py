@@ -12,6 +12,8 @@ others of these in mind. So each side puts in those that it sees itself, before 
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from perilune.databases.pad import ChildPolicy
 from perilune.databases.processing import Mode
 from perilune.dataplane.events import Flow
@@ -48,6 +50,22 @@ def selectors_to_offer(policy: ChildPolicy, path: Path, flow: Flow | None) -> tu
         source, destination = packet_selectors(flow)
         flow = flow if covers(local, (source,)) and covers(remote, (destination,)) else None
     return with_flow(local, remote, flow)
+
+
+def for_single_pair(policy: ChildPolicy, path: Path, flow: Flow) -> ChildPolicy:
+    """Return a child between the two addresses of a packet alone, for a peer that wants it so.
+
+    Args:
+        policy: What was refused.
+        path: The way between the ends of the IKE SA.
+        flow: The packet that wants the child.
+    """
+    ##= https://www.rfc-editor.org/rfc/rfc7296#section-2.9
+    ##% The
+    ##% requestor is expected to respond by requesting an SA for only the
+    ##% specific traffic it is trying to forward.
+    local, remote = allowed_selectors(policy, path)
+    return replace(policy, local_ts=_at(local, flow.source), remote_ts=_at(remote, flow.destination))
 
 
 def seen_from_here(nat: Nat, path: Path, local: Selectors, remote: Selectors) -> tuple[Selectors, Selectors]:

@@ -186,6 +186,21 @@ class PolicyTable:
         candidates = self._configured_by_child.get((connection, child), [])
         return next((one for one in candidates if one.spd_entry and selects(one, flow)), None)
 
+    def configured_for_request(
+        self,
+        connection: str,
+        child: str,
+        local: tuple[TrafficSelector, ...],
+        remote: tuple[TrafficSelector, ...],
+    ) -> PolicyWish | None:
+        """Return the first entry of `policies` for a child that a peer's selectors overlap, or None."""
+        candidates = [one for one in self._configured_by_child.get((connection, child), []) if one.spd_entry]
+        return min(
+            (one for one in candidates if _meet(one.local, local) and _meet(one.remote, remote)),
+            key=lambda one: one.priority,
+            default=None,
+        )
+
     def find(self, id_: PolicyId) -> PolicyWish | None:
         """Return the entry with a number."""
         return self._wishes.get(id_)
@@ -257,6 +272,10 @@ def _width(selector: TrafficSelector) -> int:
     any_protocol = selector.protocol == ANY_PROTOCOL
     any_port = (selector.first_port, selector.last_port) == (0, LAST_PORT)
     return 4 * addresses.bit_length() + 2 * any_protocol + any_port
+
+
+def _meet(ours: tuple[TrafficSelector, ...], theirs: tuple[TrafficSelector, ...]) -> bool:
+    return any(our.intersection(their) for our in ours for their in theirs)
 
 
 def _covers(outer: tuple[TrafficSelector, ...], inner: tuple[TrafficSelector, ...]) -> bool:

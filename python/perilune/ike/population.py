@@ -10,9 +10,11 @@ from dataclasses import replace
 from perilune.databases.conditions import Populate
 from perilune.databases.pad import ChildPolicy
 from perilune.dataplane.events import Flow
-from perilune.ike.narrowing import without_contained
+from perilune.ike.narrowing import Selectors, narrow, text, without_contained
 from perilune.ike.policies import PolicyWish, packet_selectors
-from perilune.model.selector import TrafficSelector
+from perilune.ike.refusal import Refusal
+from perilune.model.iana import NotifyType
+from perilune.model.selector import ANY_PROTOCOL, TrafficSelector
 
 
 def child_for(child: ChildPolicy, wish: PolicyWish, flow: Flow | None) -> ChildPolicy:
@@ -32,6 +34,58 @@ def child_for(child: ChildPolicy, wish: PolicyWish, flow: Flow | None) -> ChildP
         local = _populated(local, source, flags, address=flags.local_address, port=flags.local_port)
         remote = _populated(remote, destination, flags, address=flags.remote_address, port=flags.remote_port)
     return replace(child, local_ts=local, remote_ts=remote, spd_entry=wish.spd_entry)
+
+
+def granted_selectors(
+    wish: PolicyWish, local: Selectors, remote: Selectors, first: tuple[Selectors, Selectors]
+) -> tuple[Selectors, Selectors]:
+    """Return what an SA that a peer asks for gets under an entry of `policies` with flags.
+
+    Args:
+        wish: The SPD entry.
+        local: Selectors for our end that the child allows.
+        remote: Those for the peer's end.
+        first: The peer's first selectors for our end and its own, which stand for its packet.
+
+    Raises:
+        Refusal: The first selectors stand for several packets; the notify is SINGLE_PAIR_REQUIRED.
+    """
+    flags = wish.populate
+    ours, theirs = narrow(wish.local, local), narrow(wish.remote, remote)
+    source, *_ = (*narrow(ours, first[0]), *ours)
+    destination, *_ = (*narrow(theirs, first[1]), *theirs)
+    if not _stands_for_one(source, destination, flags):
+        ##= https://www.rfc-editor.org/rfc/rfc7296#section-2.9
+        ##% The SINGLE_PAIR_REQUIRED error indicates that a CREATE_CHILD_SA
+        ##% request is unacceptable because its sender is only willing to accept
+        ##% Traffic Selectors specifying a single pair of addresses.
+        raise Refusal(
+            f"each SA of it has its own {', '.join(flags.texts)}",
+            NotifyType.SINGLE_PAIR_REQUIRED,
+            theirs=f"{text(local)} === {text(remote)}",
+            hint=f"policies.{wish.spd_entry}.pfp",
+        )
+    return (
+        _populated(ours, source, flags, address=flags.local_address, port=flags.local_port),
+        _populated(theirs, destination, flags, address=flags.remote_address, port=flags.remote_port),
+    )
+
+
+def _stands_for_one(source: TrafficSelector, destination: TrafficSelector, flags: Populate) -> bool:
+    """Whether selectors have one value of everything that comes from a packet."""
+    protocols = {source.protocol, destination.protocol}
+    wants_protocol = flags.protocol or flags.local_port or flags.remote_port
+    return (
+        (not flags.local_address or source.first_address == source.last_address)
+        and (not flags.remote_address or destination.first_address == destination.last_address)
+        and (not wants_protocol or ANY_PROTOCOL not in protocols)
+        and (not flags.local_port or _has_one_port(source))
+        and (not flags.remote_port or _has_one_port(destination))
+    )
+
+
+def _has_one_port(selector: TrafficSelector) -> bool:
+    return selector.first_port == selector.last_port or selector.is_opaque
 
 
 def _populated(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from perilune.config.ah_proposals import AH_PROPOSALS
 from perilune.config.identities import PEERS
 from perilune.config.proposals import ESP_PROPOSALS
-from perilune.config.sa_values import MTU, TFC, read_dscp_map
+from perilune.config.schema import child_form as form
 from perilune.config.schema.section import (
     NO_TIME,
     OFF,
@@ -18,40 +18,13 @@ from perilune.config.schema.section import (
 from perilune.config.traffic_selectors import SELECTORS
 from perilune.config.values import COUNT, SIZE, TIME, YES_NO, Kind, choice, number, quote
 from perilune.databases.pad import ChildSelector, LossAction, StartAction
-from perilune.databases.processing import LARGEST_FLOW_LABEL, DscpMap, Mode, TfcToPathMtu
 from perilune.databases.sad import LARGEST_WINDOW_PACKETS, SMALLEST_WINDOW_PACKETS
-from perilune.databases.spd import Action, IcmpErrors
+from perilune.databases.spd import IcmpErrors
 from perilune.model.errors import ConfigError
 from perilune.model.identity import Identity
 from perilune.model.identity_pattern import IdentityPattern
 from perilune.model.proposal import Proposal
 from perilune.model.time import Duration
-
-_MODES: Kind[Mode | Action] = choice(
-    {
-        "tunnel": Mode.TUNNEL,
-        "transport": Mode.TRANSPORT,
-        "beet": Mode.BEET,
-        "pass": Action.BYPASS,
-        "drop": Action.DISCARD,
-    }
-)
-_OTHER_MODES = frozenset({"transport_proxy"})
-
-
-def _read_mode(text: str) -> Mode | Action:
-    if text.lower() in _OTHER_MODES:
-        raise ConfigError(f"mode {quote(text)} is known to swanctl.conf and not supported here yet")
-    return _MODES.read(text)
-
-
-def _read_copy_dscp(text: str) -> DscpMap | None:
-    if text.lower() in {"in", "yes"}:
-        raise ConfigError(f"{quote(text)}: the DSCP of the outer header is not copied inside here")
-    if ":" in text:
-        return read_dscp_map(text)
-    is_copied = choice({"out": True, "no": False}, dict.fromkeys(OFF, False)).read(text)
-    return None if is_copied else DscpMap.all_to(0)
 
 
 def _read_window(text: str) -> int:
@@ -66,14 +39,6 @@ def _read_window(text: str) -> int:
 _LOSS_ACTIONS = {"clear": LossAction.CLEAR, "trap": LossAction.TRAP, "start": LossAction.START}
 _LOSS_ALIASES = {"none": LossAction.CLEAR, "route": LossAction.TRAP, "restart": LossAction.START}
 
-MODE: Key[Mode | Action] = Key(
-    "mode",
-    Kind(_MODES.description, _read_mode),
-    "tunnel",
-    "`tunnel`, `transport` and `beet` protect the traffic, each in its form; see [Modes](modes.md). `pass`"
-    " lets it by in the clear, `drop` discards it: these two hold as long as they are configured, whatever"
-    " `start_action` says.",
-)
 ESP_PROPOSALS_KEY: Key[tuple[Proposal, ...]] = Key(
     "esp_proposals",
     ESP_PROPOSALS,
@@ -186,59 +151,13 @@ PRIORITY: Key[int] = Key(
     "0",
     "Place of the policy, smaller first; `0` puts narrow selectors before wide ones.",
 )
-IPCOMP: Key[bool] = Key(
-    "ipcomp",
-    YES_NO,
-    "no",
-    "Compress packets before they are protected (DEFLATE), where the peer wants it too and it makes them"
-    " smaller.",
-)
-TFC_PADDING: Key[int | TfcToPathMtu | None] = Key(
-    "tfc_padding",
-    TFC,
-    "0",
-    "Size up to which packets of ESP are padded, so that their lengths tell nothing; `0` does not pad, and"
-    " nothing is padded for a peer that does not take it.",
-)
-COPY_DF: Key[bool] = Key(
-    "copy_df",
-    YES_NO,
-    "yes",
-    "Whether the DF bit of the outer IPv4 header is the inner one's; else it is clear.",
-)
-COPY_DSCP: Key[DscpMap | None] = Key(
-    "copy_dscp",
-    Kind("`out`, `no`, list of `FROM:TO` or `FROM-FROM:TO`", _read_copy_dscp),
-    "out",
-    "Whether the DSCP of the outer header is the inner one's, or 0, or what the list makes of it, such as"
-    " `46:46, 10-14:10`, and else 0. That of the outer header is never copied inside. swanctl.conf has no"
-    " lists.",
-)
-FLOW_LABEL: Key[int] = Key(
-    "flow_label",
-    number(0, LARGEST_FLOW_LABEL),
-    "0",
-    "Flow label of the outer IPv6 header; the inner one is never copied. swanctl.conf has no such key.",
-)
-PATH_MTU: Key[int | None] = Key(
-    "path_mtu",
-    MTU,
-    "0",
-    "Path MTU in octets to begin with; `0` is not known. swanctl.conf has no such key.",
-)
-PATH_MTU_AGE: Key[Duration] = Key(
-    "path_mtu_age",
-    TIME,
-    "600s",
-    "How long a path MTU that was learnt is believed. swanctl.conf has no such key.",
-)
 HOSTACCESS: Key[bool] = Key("hostaccess", YES_NO, "no", "No effect without an `updown` script.")
 
 CHILD = SectionSchema(
     "<child>",
     "A child: traffic that a pair of SAs carries, or that is let by or discarded. Its name is free.",
     keys=(
-        MODE,
+        form.MODE,
         ESP_PROPOSALS_KEY,
         AH_PROPOSALS_KEY,
         ALLOW_INSECURE,
@@ -260,13 +179,7 @@ CHILD = SectionSchema(
         ICMP_ERRORS,
         PRIORITY,
         PEERS_KEY,
-        IPCOMP,
-        TFC_PADDING,
-        COPY_DF,
-        COPY_DSCP,
-        FLOW_LABEL,
-        PATH_MTU,
-        PATH_MTU_AGE,
+        *form.KEYS,
         HOSTACCESS,
     ),
     unsupported_keys=(

@@ -12,7 +12,7 @@ from perilune.ike.child_agreement import ChildAgreement, Nonces, agree
 from perilune.ike.child_authorization import require_authorized
 from perilune.ike.child_offer import SPI_OCTETS, ChildOffer, asked_key_exchange
 from perilune.ike.child_sa import ChildSa
-from perilune.ike.child_selectors import selectors_to_offer
+from perilune.ike.child_selectors import for_single_pair, selectors_to_offer
 from perilune.ike.events import DownReason
 from perilune.ike.exchanges.fresh import Fresh
 from perilune.ike.exchanges.informational import DeleteChild, DeleteIke
@@ -152,6 +152,8 @@ class CreateChild:
                 self._retry_with_method(sa, error, now)
             case NotifyType.CHILD_SA_NOT_FOUND if self.old is not None:
                 self._not_found(sa, self.old, now)
+            case NotifyType.SINGLE_PAIR_REQUIRED if ask_for_packet(sa, self.policy, self.flow, now):
+                pass
             case NotifyType.NO_ADDITIONAL_SAS:
                 self._no_additional_sas(sa, now)
             case NotifyType.TEMPORARY_FAILURE:
@@ -212,6 +214,18 @@ class CreateChild:
     @property
     def _what(self) -> str:
         return f"child {self.policy.name}" if self.old is None else f"rekeying of child {self.policy.name}"
+
+
+def ask_for_packet(sa: IkeSa, policy: ChildPolicy, flow: Flow | None, now: Instant) -> bool:
+    """Ask for a child between a packet's addresses alone, as its peer wants it so.
+
+    Returns:
+        Whether there is a packet, and this is not what was refused.
+    """
+    narrowed = for_single_pair(policy, sa.peer.init_path, flow) if flow is not None else policy
+    if narrowed != policy:
+        sa.enqueue(CreateChild(narrowed, flow=flow), now)
+    return narrowed != policy
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,6 +72,7 @@ def _create(sa: IkeSa, payloads: Sequence[Payload], now: Instant, old: ChildSa |
     granted = grant(
         sa.peer,
         ChildRequest.read(payloads),
+        entries=sa.context.policies,
         preferred=ke.method if ke else None,
         only=old.policy.name if old else None,
     )

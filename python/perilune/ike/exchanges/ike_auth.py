@@ -16,7 +16,7 @@ from perilune.ike.child_selectors import selectors_to_offer
 from perilune.ike.context import Context
 from perilune.ike.events import AuthenticationFailed, DownReason, Dropped, IkeSaUp
 from perilune.ike.exchanges import simultaneous
-from perilune.ike.exchanges.create_child import CreateChild, DeleteUnwanted
+from perilune.ike.exchanges.create_child import CreateChild, DeleteUnwanted, ask_for_packet
 from perilune.ike.exchanges.farewell import Farewell
 from perilune.ike.exchanges.ike_sa_init import Initiation
 from perilune.ike.exchanges.init_done import InitDone, WantedChild
@@ -232,6 +232,8 @@ class Authentication:
         if error is not None:
             ours, hint = offer.describe_refusal(error)
             self._context.outbox.tell(refused_by_peer(sa.name, what, error, ours=ours, hint=hint))
+            if self._is_asked_again(sa, error, now):
+                return
         else:
             try:
                 nonces = Nonces(sa.keyed.nonce_i, sa.keyed.nonce_r)
@@ -244,6 +246,15 @@ class Authentication:
                 sa.enqueue(DeleteUnwanted.of_offer(offer), now)
         self._context.spis.give_back_inbound(offer.spi_in)
         self._context.wishes.failed(key, now)
+
+    def _is_asked_again(self, sa: IkeSa, error: NotifyPayload, now: Instant) -> bool:
+        """Ask for the child anew in CREATE_CHILD_SA, if the peer told how."""
+        wanted = self._wanted[0]
+        single_pair = error.type == NotifyType.SINGLE_PAIR_REQUIRED
+        if not single_pair or not ask_for_packet(sa, wanted.policy, wanted.flow, now):
+            return False
+        self._give_spi_back()
+        return True
 
     def _refused(self, error: NotifyPayload, now: Instant) -> None:
         if error.type == NotifyType.AUTHENTICATION_FAILED:

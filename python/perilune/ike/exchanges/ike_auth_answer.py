@@ -203,7 +203,8 @@ class HalfOpen:
             return ()
         spi_in = self._context.spis.take_inbound()
         try:
-            granted = grant(sa.peer, ChildRequest.read(payloads, in_ike_auth=True))
+            request = ChildRequest.read(payloads, in_ike_auth=True)
+            granted = grant(sa.peer, request, entries=self._context.policies)
             granted = granted.with_compression(self._context.spis, spi_in)
             nonces = Nonces(sa.keyed.nonce_i, sa.keyed.nonce_r)
             sa.install_child(agree(sa.keyed, nonces, granted.terms(spi_in), began_here=False), now)

@@ -1,0 +1,22 @@
+"""`connections.<conn>.children.<child>` to a `ChildForm`."""
+
+from __future__ import annotations
+
+from perilune.config.reader import Reader
+from perilune.config.schema import child_form as keys
+from perilune.databases.child_form import ChildForm
+from perilune.databases.processing import DontFragment, Mode
+
+
+def read_form(reader: Reader, mode: Mode) -> ChildForm:
+    """Return what the packets of a child in a mode look like; mistakes are noted at the reader's problems."""
+    return ChildForm(
+        mode=mode,
+        compression=reader.get(keys.IPCOMP),
+        tfc=reader.get(keys.TFC_PADDING),
+        df=DontFragment.COPY if reader.get(keys.COPY_DF) else DontFragment.CLEAR,
+        dscp=reader.get(keys.COPY_DSCP),
+        flow_label=reader.get(keys.FLOW_LABEL),
+        path_mtu=reader.get(keys.PATH_MTU),
+        path_mtu_age=reader.get(keys.PATH_MTU_AGE),
+    )
