@@ -8,14 +8,24 @@ use crate::time::Instant;
 const RECORDS_PER_SECOND: u64 = 10;
 const SECOND: u64 = 1_000_000_000;
 /// Low bits of a gate count the records of the second that the other bits name.
-const COUNT_BITS: u32 = 8;
+const COUNT_BITS: u32 = 16;
 
-/// Lets ten pass in each second.
+/// Lets so many pass in each second, ten unless another number is asked for.
 #[derive(Default)]
 pub(crate) struct RateLimit(AtomicU64);
 
 impl RateLimit {
     pub(crate) fn allows(&self, now: Instant) -> bool {
+        self.allows_most(RECORDS_PER_SECOND, now)
+    }
+
+    /// Forget what has passed in this second.
+    pub(crate) fn restart(&self) {
+        self.0.store(0, Ordering::Relaxed);
+    }
+
+    /// `most` is less than 65536.
+    pub(crate) fn allows_most(&self, most: u64, now: Instant) -> bool {
         let second = now.0.wrapping_div(SECOND) << COUNT_BITS;
         let seen = self.0.load(Ordering::Relaxed);
         let count = if (seen >> COUNT_BITS) << COUNT_BITS == second {
@@ -23,7 +33,7 @@ impl RateLimit {
         } else {
             0
         };
-        if count >= RECORDS_PER_SECOND {
+        if count >= most {
             return false;
         }
         self.0.store(

@@ -61,6 +61,15 @@ drop_reasons! {
     /// An ICMP error that no SPD entry lets out, and there is no SA for answers to the packet that caused
     /// it (RFC 4301, section 6.2).
     IcmpErrorUnrelated => "icmp_error_unrelated", "ICMP error about a packet that no SA answers", true;
+    /// Unauthenticated ICMP claims that a path takes less than what is believed of any; it is not
+    /// believed beyond that (RFC 4301, section 6.1.1).
+    IcmpMtuTooSmall => "icmp_mtu_too_small", "ICMP error with a path MTU that is believed of no path", true;
+    /// Unauthenticated ICMP that the configuration does not accept (RFC 4301, section 6.1.1).
+    IcmpRejected => "icmp_rejected", "ICMP error about an SA, of a type that is not accepted", true;
+    /// Unauthenticated ICMP about AH or ESP that no SA has sent.
+    IcmpUnmatched => "icmp_unmatched", "ICMP error about a packet that no SA has sent", true;
+    /// Unauthenticated ICMP that the configuration accepts, and that changes nothing.
+    IcmpWithoutEffect => "icmp_without_effect", "ICMP error about an SA, noted and nothing more", true;
     /// The ICV is wrong: damaged or forged (RFC 4303, section 3.4.4).
     IntegrityFailed => "integrity_failed", "integrity check failed", true;
     /// The decrypted packet is not a sound IP packet.

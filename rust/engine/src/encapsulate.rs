@@ -84,7 +84,7 @@ impl Engine {
             path: entry.path,
             encapsulation: entry.encapsulation,
             traffic_class: traffic_class(&processing.dscp, ip.traffic_class),
-            dont_fragment: dont_fragment(processing.df, ip.dont_fragment),
+            dont_fragment: dont_fragment(sa.outer_df(), ip.dont_fragment),
         };
         let is_free = sa.common.lifetime.charge_many(long(count), long(octets));
         for (number, index) in (first..).zip(outgoing.from..until) {

@@ -14,6 +14,7 @@ use crate::error::EngineError;
 use crate::event::{Event, EventQueue, Limit};
 use crate::fragments::Gatherer;
 use crate::hold::Hold;
+use crate::icmp_controls::IcmpControls;
 use crate::inbound::InboundWorker;
 use crate::lifetime::Charge;
 use crate::outbound::OutboundWorker;
@@ -53,6 +54,7 @@ pub struct Engine {
     readiness: AtomicU64,
     deadlines: Deadlines,
     identification: AtomicU16,
+    pub(crate) icmp: IcmpControls,
     pub(crate) hold: Hold,
     pub(crate) inbound_fragments: Gatherer,
     pub(crate) outbound_fragments: Gatherer,
@@ -79,6 +81,7 @@ impl Engine {
             readiness: AtomicU64::new(0),
             deadlines: Deadlines::default(),
             identification: AtomicU16::new(1),
+            icmp: IcmpControls::default(),
             hold: Hold::default(),
             inbound_fragments: Gatherer::default(),
             outbound_fragments: Gatherer::default(),
@@ -88,6 +91,12 @@ impl Engine {
             audits: AuditLimits::new(),
             unknown_spis: RateLimit::default(),
         }
+    }
+
+    /// The same with other controls of unauthenticated ICMP.
+    pub fn with_icmp(icmp: IcmpControls) -> Self {
+        let engine = Self::new();
+        Self { icmp, ..engine }
     }
 
     /// Carry out a transaction: all of it, or nothing and an error.

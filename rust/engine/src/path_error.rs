@@ -1,30 +1,50 @@
-//! What the unprotected side says about the path of an SA (RFC 4301, section 8.2.1).
+//! What the unprotected side says about the path of an SA (RFC 4301, sections 6.1.1 and 8.2.1).
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use perilune_wire::icmp::IcmpError;
+use perilune_wire::extension_header::{AH, ESP};
+use perilune_wire::icmp::{IcmpError, Quoted};
+use perilune_wire::ip;
 
+use crate::change::SaId;
+use crate::drop_reason::DropReason;
 use crate::engine::Engine;
+use crate::event::Event;
+use crate::path::Encapsulation;
+use crate::protection::Protection;
 use crate::sa::{OutboundSa, SadEntry};
 use crate::time::Instant;
 
 /// MTUs of old networks, for routers that do not say what fits (RFC 1191, section 7.1).
 const PLATEAUS: [u32; 10] = [32000, 17914, 8166, 4352, 2002, 1492, 1006, 508, 296, 68];
 
+/// SAs of a way out.
+type Entries = Vec<Arc<SadEntry<OutboundSa>>>;
+
 impl Engine {
-    /// Note what this system knows of the path to an address: it refused a packet.
-    pub fn note_path_mtu(&self, remote: IpAddr, mtu: u32, now: Instant) {
-        for entry in self.outbound_to(remote) {
-            entry.sa.path_mtu.learn(mtu, remote, now);
+    /// Note what this system's own route and interface take in one piece on the path of an outbound
+    /// SA; `None` when that is not known. To be called when the SA was added or moved.
+    pub fn set_first_hop(&self, sa: SaId, mtu: Option<u32>) {
+        if let Some(entry) = self.tables().outbound.get(&(sa.spi, sa.remote)) {
+            entry.sa.path_mtu.set_first_hop(mtu.unwrap_or(0));
+        }
+    }
+
+    /// The same for all SAs from one address to another, when the system has refused a packet.
+    pub fn note_first_hop(&self, local: IpAddr, remote: IpAddr, mtu: Option<u32>) {
+        for entry in self.outbound_between(local, remote) {
+            entry.sa.path_mtu.set_first_hop(mtu.unwrap_or(0));
         }
     }
 
     /// Note an ICMP error from the unprotected side, a whole IP packet that nobody has
     /// authenticated.
     ///
-    /// Only "too big" about a packet of an SA that may believe it is acted upon, and only in a
-    /// packet that quotes what we may have sent: addresses, and the SPI as far as it is shown.
+    /// It has to quote what an SA may have sent: addresses, and the SPI as far as it is shown; and it
+    /// has to be accepted by the [`IcmpControls`](crate::IcmpControls). Then "too big" is acted upon
+    /// where the SA may believe it. Everything about IPsec that is not is counted and audited; what
+    /// is about other packets of this host is no business of ours.
     ///
     /// Returns:
     /// Whether a path MTU is lower now.
@@ -32,36 +52,96 @@ impl Engine {
         let Some(error) = IcmpError::parse(packet) else {
             return false;
         };
-        let Some(said) = error.mtu else {
-            return false;
+        let refuse = |reason| {
+            self.audit_icmp(packet, &error, reason, now);
+            false
         };
         let quoted = &error.quoted;
-        let mtu = match said {
+        let meant = self.meant_by(quoted);
+        if meant.is_empty() {
+            return is_about_ipsec(quoted) && refuse(DropReason::IcmpUnmatched);
+        }
+        if !self.icmp.accept(&error) {
+            return refuse(DropReason::IcmpRejected);
+        }
+        let Some(said) = error.mtu else {
+            return refuse(DropReason::IcmpWithoutEffect);
+        };
+        if !meant.iter().any(|entry| believes(entry)) {
+            return refuse(DropReason::IcmpRejected);
+        }
+        let said = match said {
             0 => plateau_below(quoted.total),
             said => said,
         };
-        let remote = quoted.flow.destination();
-        let is_meant = |entry: &&Arc<SadEntry<OutboundSa>>| {
-            entry.sa.common.processing.believe_icmp
-                && entry.path.local.ip() == quoted.flow.source()
-                && quoted.spi().is_none_or(|spi| spi == entry.sa.common.spi)
-        };
-        let meant: Vec<_> = self.outbound_to(remote);
-        let mut lowered = false;
-        for entry in meant.iter().filter(is_meant) {
-            lowered |= entry.sa.path_mtu.learn(mtu, remote, now);
+        let least = self.icmp.least(error.is_ipv6);
+        if said < least {
+            refuse(DropReason::IcmpMtuTooSmall);
         }
-        lowered
+        let believing = meant.iter().filter(|entry| believes(entry));
+        believing.fold(false, |lowered, entry| {
+            entry.sa.path_mtu.learn(said, least, now) | lowered
+        })
     }
 
-    fn outbound_to(&self, remote: IpAddr) -> Vec<Arc<SadEntry<OutboundSa>>> {
+    /// The SAs that may have sent what an error quotes.
+    fn meant_by(&self, quoted: &Quoted<'_>) -> Entries {
+        let mut entries = self.outbound_between(quoted.flow.source(), quoted.flow.destination());
+        entries.retain(|entry| may_have_sent(entry, quoted));
+        entries
+    }
+
+    fn outbound_between(&self, local: IpAddr, remote: IpAddr) -> Entries {
         let tables = self.tables();
         let entries = tables.outbound.values();
         entries
-            .filter(|entry| entry.path.remote.ip() == remote)
+            .filter(|entry| entry.path.local.ip() == local && entry.path.remote.ip() == remote)
             .map(Arc::clone)
             .collect()
     }
+
+    /// Count an ICMP error, and record who sent it about which SA.
+    #[cold]
+    fn audit_icmp(&self, packet: &[u8], error: &IcmpError<'_>, reason: DropReason, now: Instant) {
+        self.drops.add(reason, 1);
+        let outline = ip::parse(packet).filter(|_| self.audits.allows(reason, now));
+        if let Some(outline) = outline {
+            self.events.push(Event::Audit {
+                reason,
+                spi: error.quoted.spi().unwrap_or(0),
+                source: outline.flow.source(),
+                destination: outline.flow.destination(),
+                sequence: 0,
+                flow_label: outline.flow_label,
+                time: now,
+            });
+        }
+    }
+}
+
+fn believes(entry: &SadEntry<OutboundSa>) -> bool {
+    entry.sa.common.processing.believe_icmp
+}
+
+/// Whether a packet between the addresses of an SA is like its packets, as far as it shows.
+fn may_have_sent(entry: &SadEntry<OutboundSa>, quoted: &Quoted<'_>) -> bool {
+    let (protocol, ports) = match (entry.encapsulation, &entry.sa.common.protection) {
+        (Encapsulation::Udp, _) => {
+            let path = &entry.path;
+            (ip::UDP, Some((path.local.port(), path.remote.port())))
+        }
+        (Encapsulation::None, Protection::Ah(_)) => (AH, None),
+        (Encapsulation::None, Protection::Esp(_)) => (ESP, None),
+    };
+    let shown = quoted.flow.ports();
+    quoted.flow.protocol() == protocol
+        && (ports.is_none() || shown.is_none() || shown == ports)
+        && quoted.spi().is_none_or(|spi| spi == entry.sa.common.spi)
+}
+
+/// Whether a packet has AH or ESP in it, as far as it shows.
+fn is_about_ipsec(quoted: &Quoted<'_>) -> bool {
+    [AH, ESP].contains(&quoted.flow.protocol()) || quoted.spi().is_some()
 }
 
 fn plateau_below(octets: usize) -> u32 {

@@ -1,24 +1,21 @@
 //! What the path of an SA takes in one piece, and for how long that is believed
 //! (RFC 4301, section 8.2).
 
-use std::net::IpAddr;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use crate::processing::Processing;
 use crate::time::{Duration, Instant};
-
-/// No path's MTU is believed to be smaller: a forged ICMP error shall not make a flood of
-/// fragments. RFC 1191, section 7.1, knows links down to 296 octets; 552 is what hosts use.
-const LEAST_IPV4: u32 = 552;
-/// RFC 8200, section 5.
-const LEAST_IPV6: u32 = 1280;
 
 /// The path MTU of one outbound SA, in octets of the outer packet.
 pub(crate) struct PathMtu {
     configured: Option<u16>,
     age: Duration,
+    /// What this system's own route and interface take; zero when not known.
+    first_hop: AtomicU32,
     learnt: AtomicU32,
     until: AtomicU64,
+    /// Whether less was said than is believed.
+    may_be_less: AtomicBool,
 }
 
 impl PathMtu {
@@ -26,20 +23,22 @@ impl PathMtu {
         Self {
             configured: processing.path_mtu,
             age: processing.path_mtu_age,
+            first_hop: AtomicU32::new(0),
             learnt: AtomicU32::new(0),
             until: AtomicU64::new(0),
+            may_be_less: AtomicBool::new(false),
         }
     }
 
     /// The path MTU, `None` when nothing is known of it.
     #[inline]
     pub(crate) fn get(&self, now: Instant) -> Option<usize> {
-        let configured = self.configured.map(usize::from);
+        let known = self.known();
         let learnt = self.learnt.load(Ordering::Relaxed);
         if learnt == 0 {
-            return configured;
+            return known;
         }
-        self.believe(learnt, now).or(configured)
+        smaller(self.believe(learnt, now), known)
     }
 
     /// What was learnt and when it is to be forgotten; `None` when nothing was, or it is already.
@@ -49,25 +48,49 @@ impl PathMtu {
         (learnt != 0).then_some((learnt, until))
     }
 
-    /// Note what a router or the system said about the path to `remote`.
+    /// Note what this system's own route and interface take; zero when that is not known.
+    pub(crate) fn set_first_hop(&self, mtu: u32) {
+        self.first_hop.store(mtu, Ordering::Relaxed);
+    }
+
+    /// Note what a router said; of less than `least` no more than that is believed.
     ///
     /// Returns:
     /// Whether it is lower than what was known.
-    pub(crate) fn learn(&self, mtu: u32, remote: IpAddr, now: Instant) -> bool {
-        let least = if remote.is_ipv4() {
-            LEAST_IPV4
-        } else {
-            LEAST_IPV6
-        };
-        let mtu = mtu.max(least);
+    pub(crate) fn learn(&self, said: u32, least: u32, now: Instant) -> bool {
+        let mtu = said.max(least);
         let known = self.get(now);
-        if known.is_some_and(|known| usize::try_from(mtu).is_ok_and(|mtu| mtu >= known)) {
-            return false;
+        let is_lower = known.is_none_or(|known| usize::try_from(mtu).is_ok_and(|mtu| mtu < known));
+        if is_lower {
+            let until = now.after(self.age);
+            self.until.store(until.0, Ordering::Relaxed);
+            self.learnt.store(mtu, Ordering::Relaxed);
         }
-        let until = now.after(self.age);
-        self.until.store(until.0, Ordering::Relaxed);
-        self.learnt.store(mtu, Ordering::Relaxed);
-        true
+        if said < least && self.learnt.load(Ordering::Relaxed) != 0 {
+            self.may_be_less.store(true, Ordering::Relaxed);
+        }
+        is_lower
+    }
+
+    /// Whether the path may take less than [`Self::get`] says, as somebody claims who is not to be
+    /// believed. Where that is true after all, packets get through only if routers may cut them.
+    #[inline]
+    pub(crate) fn may_be_less(&self) -> bool {
+        self.may_be_less.load(Ordering::Relaxed)
+    }
+
+    /// Forget what is known of a path that the SA has left.
+    pub(crate) fn forget(&self) {
+        self.set_first_hop(0);
+        self.forget_learnt();
+    }
+
+    /// What is known without anybody having said so.
+    #[inline]
+    fn known(&self) -> Option<usize> {
+        let first_hop = self.first_hop.load(Ordering::Relaxed);
+        let first_hop = usize::try_from(first_hop).ok().filter(|mtu| *mtu > 0);
+        smaller(first_hop, self.configured.map(usize::from))
     }
 
     //= https://www.rfc-editor.org/rfc/rfc4301#section-8.2.2
@@ -77,8 +100,22 @@ impl PathMtu {
         if now < Instant(self.until.load(Ordering::Relaxed)) {
             return usize::try_from(learnt).ok();
         }
-        self.learnt.store(0, Ordering::Relaxed);
+        self.forget_learnt();
         None
+    }
+
+    fn forget_learnt(&self) {
+        self.learnt.store(0, Ordering::Relaxed);
+        self.may_be_less.store(false, Ordering::Relaxed);
+    }
+}
+
+/// The smaller of two MTUs, as far as they are known.
+#[inline]
+fn smaller(one: Option<usize>, other: Option<usize>) -> Option<usize> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
     }
 }
 
@@ -86,8 +123,6 @@ impl PathMtu {
 mod tests {
     use super::*;
     use crate::processing::Mode;
-
-    const REMOTE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 
     // covers R4301-8.2.2-1
     #[test]
@@ -98,24 +133,48 @@ mod tests {
         let path = PathMtu::new(&processing);
         let (early, late) = (Instant(5), Instant(5).after(Duration::seconds(10)));
         assert_eq!(path.get(early), Some(1500));
-        assert!(path.learn(1400, REMOTE, early));
+        assert!(path.learn(1400, 576, early));
         assert_eq!(
             (path.get(early), path.learnt()),
             (Some(1400), Some((1400, late)))
         );
-        assert!(
-            !path.learn(1450, REMOTE, early),
-            "larger than what is known"
-        );
+        assert!(!path.learn(1450, 576, early), "larger than what is known");
         assert_eq!((path.get(late), path.learnt()), (Some(1500), None));
     }
 
+    // covers R4301-8.2.2-1
+    #[test]
+    fn it_comes_back_to_what_the_first_hop_takes() {
+        let mut processing = Processing::of(Mode::Tunnel);
+        processing.path_mtu_age = Duration::seconds(10);
+        let path = PathMtu::new(&processing);
+        let (early, late) = (Instant(5), Instant(5).after(Duration::seconds(10)));
+        assert_eq!(path.get(early), None);
+        path.set_first_hop(1300);
+        assert!(
+            !path.learn(1400, 576, early),
+            "no larger than the first hop"
+        );
+        assert!(path.learn(1200, 576, early));
+        assert_eq!((path.get(early), path.get(late)), (Some(1200), Some(1300)));
+        path.set_first_hop(9000);
+        assert_eq!(path.get(late), Some(9000), "an interface that was changed");
+        path.forget();
+        assert_eq!(path.get(late), None);
+    }
+
+    // covers R4301-6.1.1-3
     #[test]
     fn absurd_sizes_are_not_believed() {
         let path = PathMtu::new(&Processing::of(Mode::Tunnel));
-        assert_eq!(path.get(Instant(1)), None);
-        assert!(path.learn(60, REMOTE, Instant(1)));
-        assert_eq!(path.get(Instant(1)), Some(552));
-        assert!(!path.learn(9, "::1".parse().unwrap(), Instant(1)));
+        let now = Instant(1);
+        for (said, is_lower) in [(68, true), (36, false), (0, false)] {
+            assert_eq!(path.learn(said, 576, now), is_lower);
+            assert_eq!((path.get(now), path.may_be_less()), (Some(576), true));
+        }
+        let late = now.after(Processing::PATH_MTU_AGE);
+        assert_eq!((path.get(late), path.may_be_less()), (None, false));
+        assert!(path.learn(600, 576, late));
+        assert!(!path.may_be_less());
     }
 }

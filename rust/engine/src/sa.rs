@@ -12,7 +12,9 @@ use crate::lifetime::Lifetime;
 use crate::matcher::Matcher;
 use crate::path::{Encapsulation, Path};
 use crate::path_mtu::PathMtu;
-use crate::processing::{Fragmentation, Lookup, Mode, Processing, Protocol, TfcPadding};
+use crate::processing::{
+    DontFragment, Fragmentation, Lookup, Mode, Processing, Protocol, TfcPadding,
+};
 use crate::protection::Protection;
 use crate::sad::InboundSad;
 use crate::selector::SelectorPair;
@@ -227,6 +229,15 @@ impl OutboundSa {
         self.waits_for
             .as_ref()
             .is_none_or(|verified| verified.load(Ordering::Acquire))
+    }
+
+    /// How DF is set outside: never, where only routers that may cut packets get them through.
+    #[inline]
+    pub(crate) fn outer_df(&self) -> DontFragment {
+        if self.path_mtu.may_be_less() {
+            return DontFragment::Clear;
+        }
+        self.common.processing.df
     }
 }
 

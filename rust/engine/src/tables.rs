@@ -224,6 +224,9 @@ impl Tables {
             )));
         }
         let old = self.outbound.remove(&(id.spi, id.remote)).ok_or(unknown)?;
+        if old.path.remote.ip() != path.remote.ip() || old.path.local.ip() != path.local.ip() {
+            old.sa.path_mtu.forget();
+        }
         let new = Arc::new(old.moved(path, encapsulation));
         if let Some(policy) = self.spd.entry_mut(old.sa.common.policy) {
             policy.sas.replace(&old, &new);

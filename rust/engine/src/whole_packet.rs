@@ -1,6 +1,8 @@
 //! Packets that leave with headers made here and not by a socket: every mode, AH, bundles, and what
 //! has to be fragmented or is too large for its path (RFC 4301, sections 4.1, 5.1 and 8).
 
+use std::borrow::Cow;
+
 use perilune_wire::esp::EspHeader;
 use perilune_wire::extension_header::{ESP, HeaderChain};
 use perilune_wire::fragment::Fragments;
@@ -17,7 +19,7 @@ use crate::outbound::{Flow, Outgoing, long};
 use crate::outer_header::octets_to;
 use crate::overhead::UDP_OCTETS;
 use crate::path::{Encapsulation, Path};
-use crate::processing::{Fragmentation, Mode};
+use crate::processing::{DontFragment, Fragmentation, Mode, Processing};
 use crate::protection::Protection;
 use crate::sa::{OutboundSa, SadEntry};
 use crate::sealed_batch::SealedBatch;
@@ -97,7 +99,7 @@ impl Engine {
             self.replies.tell(problem, &packet, source, now);
             return Err(refuse(DropReason::PathMtuExceeded));
         }
-        if sa.common.processing.fragmentation == Fragmentation::Before {
+        if cuts_before(sa) {
             for fragment in fragments(&packet, inner_mtu, 0).map_err(refuse)? {
                 let whole = self.wrap_all(tables, entry, &fragment, now)?;
                 out.commit_whole(&whole)
@@ -165,9 +167,9 @@ impl Engine {
         packet: &[u8],
         now: Instant,
     ) -> Result<Vec<u8>, DropReason> {
-        let processing = &entry.sa.common.processing;
+        let processing = with_outer_df(&entry.sa);
         let identification = self.next_identification();
-        let mut parts = take_apart(packet, processing, &entry.path, identification)?;
+        let mut parts = take_apart(packet, &processing, &entry.path, identification)?;
         if let Some(compression) = &entry.sa.common.compression {
             compression.compress(&mut parts);
         }
@@ -294,6 +296,26 @@ fn takes_whole_packets_only(sa: &OutboundSa, packet: &[u8]) -> bool {
     let is_fragment = ip::parse(packet).is_some_and(|outline| outline.is_fragment);
     let mode = sa.common.processing.mode;
     is_fragment && matches!(mode, Mode::Beet { .. } | Mode::Transport)
+}
+
+/// The form of an SA's packets, with the DF bit that goes outside now.
+fn with_outer_df(sa: &OutboundSa) -> Cow<'_, Processing> {
+    let (processing, df): (&Processing, _) = (&sa.common.processing, sa.outer_df());
+    if processing.df == df {
+        return Cow::Borrowed(processing);
+    }
+    Cow::Owned(Processing {
+        df,
+        ..processing.clone()
+    })
+}
+
+/// Whether a packet that may be cut is cut before it is protected: as the SA says, or because the
+/// tunnel's own header will forbid it.
+fn cuts_before(sa: &OutboundSa) -> bool {
+    let processing = &sa.common.processing;
+    let is_forbidden_after = processing.mode == Mode::Tunnel && sa.outer_df() == DontFragment::Set;
+    processing.fragmentation == Fragmentation::Before || is_forbidden_after
 }
 
 /// What the outermost SA of a bundle knows of its path.

@@ -3,7 +3,7 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -29,7 +29,7 @@ pub(crate) struct Run<'a> {
     pub(crate) remote: SocketAddr,
     /// DSCP and ECN of the outer header.
     pub(crate) traffic_class: u8,
-    /// DF of an IPv4 outer header.
+    /// DF of an IPv4 outer header; in IPv6, that the kernel is not to cut them either.
     pub(crate) dont_fragment: bool,
     /// The packets, one after the other.
     pub(crate) payload: &'a [u8],
@@ -49,8 +49,35 @@ impl<'a> Run<'a> {
 pub(crate) struct DatagramSocket {
     socket: Socket,
     local: SocketAddr,
-    /// What the kernel was last told about DF.
-    sets_df: AtomicBool,
+    whole: Discovery,
+    /// What the kernel was last told. Whoever sends holds the lock until the kernel has the packets:
+    /// it is one setting for the whole socket, which IKE and the data plane share.
+    discovery: Mutex<Discovery>,
+}
+
+/// What the kernel does with packets that are too large (`IP_MTU_DISCOVER` of ip(7), and the same of
+/// IPv6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Discovery {
+    /// DF is not set; what is too large for the path, as far as the kernel knows, it cuts.
+    Cut,
+    /// DF is set; what is too large for the interface is refused. The kernel's own knowledge of the
+    /// path is left aside, for who keeps path MTUs himself and chooses what to believe.
+    Refuse,
+    /// DF is set on what fits the path, as far as the kernel knows, and the rest is cut: for who has
+    /// nobody to tell that a packet was too large.
+    CutIfNeeded,
+}
+
+impl Discovery {
+    /// The same numbers in both versions.
+    fn value(self) -> i32 {
+        match self {
+            Self::Cut => libc::IP_PMTUDISC_DONT,
+            Self::Refuse => libc::IP_PMTUDISC_PROBE,
+            Self::CutIfNeeded => libc::IP_PMTUDISC_WANT,
+        }
+    }
 }
 
 /// How to open a socket.
@@ -66,6 +93,8 @@ pub(crate) struct Binding {
     pub(crate) local: SocketAddr,
     /// `SO_MARK` of what is sent, so that routing can keep it out of the TUN device.
     pub(crate) mark: Option<u32>,
+    /// What becomes of packets that must not be fragmented and do not fit.
+    pub(crate) whole: Discovery,
 }
 
 impl DatagramSocket {
@@ -94,13 +123,15 @@ impl DatagramSocket {
             socket.set_mark(mark).map_err(refused("SO_MARK"))?;
         }
         set_family_options(&socket, local).map_err(refused("options"))?;
+        set_discovery(&socket, local, settings.whole).map_err(refused("IP_MTU_DISCOVER"))?;
         grow_buffers(&socket);
         socket.bind(&local.into()).map_err(refused("bind"))?;
         let bound = socket.local_addr().map_err(refused("getsockname"))?;
         Ok(Self {
             socket,
             local: bound.as_socket().unwrap_or(local),
-            sets_df: AtomicBool::new(true),
+            whole: settings.whole,
+            discovery: Mutex::new(settings.whole),
         })
     }
 
@@ -120,22 +151,6 @@ impl DatagramSocket {
         set_option(&self.socket, level, option, &value)
     }
 
-    /// Have the kernel set DF on packets that fit the path, or on none.
-    ///
-    /// It is one setting for the whole socket; a message of IKE between two runs may get either.
-    pub(crate) fn set_dont_fragment(&self, yes: bool) {
-        if !self.local.is_ipv4() || self.sets_df.swap(yes, Ordering::Relaxed) == yes {
-            return;
-        }
-        let value = if yes {
-            libc::IP_PMTUDISC_WANT
-        } else {
-            libc::IP_PMTUDISC_DONT
-        };
-        // The kernel knows this option since the socket was opened with it.
-        let _ = self.set_option(libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, value);
-    }
-
     /// Source address and traffic class as ancillary data.
     pub(crate) fn control(&self, run: &Run<'_>) -> Control {
         let mut control = Control::new();
@@ -149,24 +164,31 @@ impl DatagramSocket {
     }
 
     /// Send each packet of a run by itself; a packet that is refused is counted and left out.
-    pub(crate) fn send_singly(&self, run: &Run<'_>, counters: &Counters) {
-        self.set_dont_fragment(run.dont_fragment);
+    ///
+    /// Returns:
+    /// Whether one was larger than the first hop takes.
+    pub(crate) fn send_singly(&self, run: &Run<'_>, counters: &Counters) -> bool {
         let (to, control) = (SockAddr::from(run.remote), self.control(run));
         let mut packets = run.packets();
+        let mut is_too_big = false;
         while packets.len() > 0 {
-            let sent = match self.send(&to, &control, packets_ahead(run, packets.len()), counters) {
+            let ahead = packets_ahead(run, packets.len());
+            let sent = match self.send(&to, &control, run.dont_fragment, ahead, counters) {
                 Ok(sent) => {
                     add(&counters.work.packets_sent, sent);
                     sent
                 }
                 Err(error) => {
-                    counters.drop_packets(drop_reason(&error), 1);
+                    let reason = drop_reason(&error);
+                    counters.drop_packets(reason, 1);
+                    is_too_big |= reason == IoDrop::SendTooBig;
                     1
                 }
             };
             // At least one step, whatever the kernel said: this loop always ends.
             packets.nth(sent.max(1) - 1);
         }
+        is_too_big
     }
 
     /// Send up to [`SEND_MESSAGES`] datagrams in one call, waiting a little for a full buffer.
@@ -174,13 +196,18 @@ impl DatagramSocket {
         &self,
         to: &SockAddr,
         control: &Control,
+        dont_fragment: bool,
         payloads: impl Iterator<Item = &'a [u8]> + Clone,
         counters: &Counters,
     ) -> io::Result<usize> {
         let payloads = payloads.take(SEND_MESSAGES);
         loop {
             add(&counters.work.send_calls, 1);
-            match send_messages(self.as_fd(), to, control, payloads.clone()) {
+            let sent = {
+                let _discovery = self.set_discovery(dont_fragment);
+                send_messages(self.as_fd(), to, control, payloads.clone())
+            };
+            match sent {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     if !wait_writable(self.as_fd()) {
@@ -190,6 +217,27 @@ impl DatagramSocket {
                 result => return result,
             }
         }
+    }
+
+    /// Tell the kernel whether it may cut what comes next.
+    ///
+    /// Returns:
+    /// What keeps it so.
+    fn set_discovery(&self, dont_fragment: bool) -> MutexGuard<'_, Discovery> {
+        let wanted = if dont_fragment {
+            self.whole
+        } else {
+            Discovery::Cut
+        };
+        let mut set = self
+            .discovery
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        // The kernel knows this option since the socket was opened with it.
+        if *set != wanted && set_discovery(&self.socket, self.local, wanted).is_ok() {
+            *set = wanted;
+        }
+        set
     }
 }
 
@@ -225,31 +273,27 @@ pub(crate) fn drop_reason(error: &io::Error) -> IoDrop {
     }
 }
 
-/// Packet-info and traffic class with what is received; fragment rather than lose what is sent.
+/// Packet-info and traffic class with what is received.
 fn set_family_options(socket: &Socket, local: SocketAddr) -> io::Result<()> {
     if local.is_ipv4() {
         set_option(socket, libc::IPPROTO_IP, libc::IP_PKTINFO, &1)?;
-        set_option(socket, libc::IPPROTO_IP, libc::IP_RECVTOS, &1)?;
-        set_option(
-            socket,
-            libc::IPPROTO_IP,
-            libc::IP_MTU_DISCOVER,
-            &libc::IP_PMTUDISC_WANT,
-        )
+        set_option(socket, libc::IPPROTO_IP, libc::IP_RECVTOS, &1)
     } else {
         if socket.r#type()? == Type::DGRAM {
             // Raw sockets of IPv6 never get IPv4, and refuse the option.
             socket.set_only_v6(true)?;
         }
         set_option(socket, libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO, &1)?;
-        set_option(socket, libc::IPPROTO_IPV6, libc::IPV6_RECVTCLASS, &1)?;
-        set_option(
-            socket,
-            libc::IPPROTO_IPV6,
-            libc::IPV6_MTU_DISCOVER,
-            &libc::IPV6_PMTUDISC_WANT,
-        )
+        set_option(socket, libc::IPPROTO_IPV6, libc::IPV6_RECVTCLASS, &1)
     }
+}
+
+fn set_discovery(socket: &Socket, local: SocketAddr, discovery: Discovery) -> io::Result<()> {
+    let (level, option) = match local {
+        SocketAddr::V4(_) => (libc::IPPROTO_IP, libc::IP_MTU_DISCOVER),
+        SocketAddr::V6(_) => (libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER),
+    };
+    set_option(socket, level, option, &discovery.value())
 }
 
 /// Ask for large buffers; what a limit of the system leaves of them is still enough to work.
@@ -289,27 +333,5 @@ pub(crate) fn set_option<T: Copy>(
         Err(io::Error::last_os_error())
     } else {
         Ok(())
-    }
-}
-
-/// Ask for an option that is a number.
-pub(crate) fn get_option(socket: impl AsFd, level: i32, option: i32) -> io::Result<u32> {
-    let mut value = 0_u32;
-    let mut octets = libc::socklen_t::try_from(size_of::<u32>()).unwrap_or_default();
-    // SAFETY: the kernel writes at most `octets` octets to `value` and their number to `octets`;
-    // both live until after the call.
-    let answer = unsafe {
-        libc::getsockopt(
-            socket.as_fd().as_raw_fd(),
-            level,
-            option,
-            (&raw mut value).cast(),
-            &raw mut octets,
-        )
-    };
-    if answer < 0 {
-        Err(io::Error::last_os_error())
-    } else {
-        Ok(value)
     }
 }

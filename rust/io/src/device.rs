@@ -142,11 +142,6 @@ impl Device {
         Ok(())
     }
 
-    /// MTU of the first hop, where no TUN device's MTU keeps packets to what fits through a tunnel.
-    pub(crate) fn first_hop_mtu(&self) -> Option<u16> {
-        self.unprotected()?.outside().mtu()
-    }
-
     /// Where packets without IPsec come in, if that is not the kernel's business.
     pub(crate) fn unprotected(&self) -> Option<&BumpInTheWire> {
         match self {

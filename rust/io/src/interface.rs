@@ -59,6 +59,13 @@ pub(crate) fn mtu(socket: impl AsFd, mut request: libc::ifreq) -> io::Result<c_i
     Ok(unsafe { request.ifr_ifru.ifru_mtu })
 }
 
+/// The same of the interface with this number.
+pub(crate) fn mtu_of_index(socket: impl AsFd, index: c_int) -> io::Result<c_int> {
+    let mut request = by_index(index);
+    ask(&socket, libc::SIOCGIFNAME, &mut request)?;
+    mtu(socket, request)
+}
+
 /// Set it up, if it is not.
 pub(crate) fn set_up(socket: impl AsFd, mut request: libc::ifreq) -> io::Result<()> {
     ask(&socket, libc::SIOCGIFFLAGS, &mut request)?;
@@ -74,13 +81,16 @@ pub(crate) fn set_up(socket: impl AsFd, mut request: libc::ifreq) -> io::Result<
 
 /// Whether there is still an interface with this number.
 pub(crate) fn exists(socket: impl AsFd, index: c_int) -> bool {
-    let mut request = libc::ifreq {
+    ask(socket, libc::SIOCGIFNAME, &mut by_index(index)).is_ok()
+}
+
+fn by_index(index: c_int) -> libc::ifreq {
+    libc::ifreq {
         ifr_name: [0; libc::IFNAMSIZ],
         ifr_ifru: libc::__c_anonymous_ifr_ifru {
             ifru_ifindex: index,
         },
-    };
-    ask(socket, libc::SIOCGIFNAME, &mut request).is_ok()
+    }
 }
 
 fn ask(socket: impl AsFd, question: libc::c_ulong, request: &mut libc::ifreq) -> io::Result<()> {

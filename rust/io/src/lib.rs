@@ -20,6 +20,7 @@ mod datagram_socket;
 mod device;
 mod error;
 mod event_queue;
+mod first_hop;
 mod frame_buffer;
 mod inbound_worker;
 mod interface;

@@ -1,5 +1,6 @@
 //! From the protected side to the network: classify, seal, send; and what has to happen in time.
 
+use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,6 +8,7 @@ use std::time::Duration;
 use perilune_engine::{
     Encapsulation, Instant, OutboundWorker as EngineWorker, Path, Progress, SealedBatch,
 };
+use perilune_wire::ip;
 use perilune_wire::virtio_net_hdr::VirtioNetHdr;
 
 use crate::clock;
@@ -202,13 +204,14 @@ fn tell_senders(shared: &Shared) {
     }
 }
 
-/// Learn from a packet that is too large what its path takes.
+/// Look anew at what the first hop of a packet takes, which was less than the engine knew.
 fn note_refusal(shared: &Shared, packet: &[u8], reason: IoDrop) {
-    let known = shared.sockets.whole.as_ref();
     if reason == IoDrop::SendTooBig
-        && let Some((remote, mtu)) = known.and_then(|sockets| sockets.mtu_to(packet))
+        && let Some(outline) = ip::parse(packet)
     {
-        shared.engine.note_path_mtu(remote, mtu, clock::now());
+        let at = |address| SocketAddr::new(address, 0);
+        let (local, remote) = (at(outline.flow.source()), at(outline.flow.destination()));
+        shared.note_first_hop(&Path { local, remote });
     }
 }
 
@@ -229,7 +232,12 @@ fn send_run(shared: &Shared, encapsulation: Encapsulation, run: &Run<'_>) {
             .raw_esp_for(run.local.ip())
             .map(|socket| socket.send_run(run, counters)),
     };
-    if sent.is_none() {
-        counters.drop_packets(IoDrop::NoSocket, run.packets().len());
+    match sent {
+        None => counters.drop_packets(IoDrop::NoSocket, run.packets().len()),
+        Some(true) => shared.note_first_hop(&Path {
+            local: run.local,
+            remote: run.remote,
+        }),
+        Some(false) => {}
     }
 }

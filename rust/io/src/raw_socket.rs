@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use socket2::Type;
 
 use crate::counters::Counters;
-use crate::datagram_socket::{Binding, DatagramSocket, Run};
+use crate::datagram_socket::{Binding, DatagramSocket, Discovery, Run};
 use crate::error::IoError;
 
 /// What a raw socket is for.
@@ -21,14 +21,15 @@ pub(crate) enum RawUse {
     Icmp,
 }
 
-/// `ICMP_FILTER`, and what passes it: Destination Unreachable (raw(7)).
+/// `ICMP_FILTER`, and what passes it, the errors (raw(7); RFC 1122, section 3.2.2).
 const ICMP_FILTER: i32 = 1;
-const ALL_BUT_UNREACHABLE: i32 = !(1 << 3);
-/// `ICMP6_FILTER` of 256 bits; a set bit is a type that is not wanted (RFC 3542, section 3.2).
+const ALL_BUT_ERRORS: i32 = !((1 << 3) | (1 << 4) | (1 << 5) | (1 << 11) | (1 << 12));
+/// `ICMP6_FILTER` of 256 bits; a set bit is a type that is not wanted (RFC 3542, section 3.2). The
+/// errors are 1 to 4.
 const ICMP6_FILTER: i32 = 1;
-const ALL_BUT_TOO_BIG: [u32; 8] = {
+const ALL_BUT_ERRORS_IPV6: [u32; 8] = {
     let mut bits = [u32::MAX; 8];
-    bits[0] = !(1 << 2);
+    bits[0] = !0b1_1110;
     bits
 };
 
@@ -54,6 +55,7 @@ impl RawSocket {
             protocol,
             local: SocketAddr::new(local, 0),
             mark,
+            whole: Discovery::Refuse,
         })?;
         let socket = Self { socket, usage };
         socket
@@ -83,10 +85,13 @@ impl RawSocket {
     }
 
     /// Send the packets of a run; the kernel builds the IP header of each.
-    pub(crate) fn send_run(&self, run: &Run<'_>, counters: &Counters) {
+    ///
+    /// Returns:
+    /// Whether one was larger than the first hop takes.
+    pub(crate) fn send_run(&self, run: &Run<'_>, counters: &Counters) -> bool {
         // The kernel would take a port for a protocol number (raw(7)).
         let remote = SocketAddr::new(run.remote.ip(), 0);
-        self.socket.send_singly(&Run { remote, ..*run }, counters);
+        self.socket.send_singly(&Run { remote, ..*run }, counters)
     }
 
     /// Hop limit with what is received of IPv6, whose header is not; only errors of ICMP.
@@ -97,11 +102,11 @@ impl RawSocket {
         }
         match (self.usage, local) {
             (RawUse::Icmp, IpAddr::V4(_)) => {
-                let filter = ALL_BUT_UNREACHABLE;
+                let filter = ALL_BUT_ERRORS;
                 self.socket.set_option(libc::SOL_RAW, ICMP_FILTER, filter)
             }
             (RawUse::Icmp, IpAddr::V6(_)) => {
-                let filter = ALL_BUT_TOO_BIG;
+                let filter = ALL_BUT_ERRORS_IPV6;
                 self.socket
                     .set_option(libc::IPPROTO_ICMPV6, ICMP6_FILTER, filter)
             }

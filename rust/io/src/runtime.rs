@@ -1,6 +1,6 @@
 //! The engine with its device, its sockets and its threads.
 
-use std::borrow::Cow;
+use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
-use perilune_engine::{Change, Engine, EngineError, Event, Instant, SaId, Stats};
+use perilune_engine::{Change, Direction, Engine, EngineError, Event, Instant, Path, SaId, Stats};
 
 use crate::clock;
 use crate::counters::Counters;
@@ -77,6 +77,13 @@ impl AsFd for Kick {
 impl Shared {
     pub(crate) fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::Acquire)
+    }
+
+    /// Look anew at what the first hop of a path takes: it refused a packet.
+    pub(crate) fn note_first_hop(&self, path: &Path) {
+        let mtu = self.sockets.first_hop_mtu(path);
+        self.engine
+            .note_first_hop(path.local.ip(), path.remote.ip(), mtu);
     }
 
     /// Make the event descriptor readable if the engine has events, or something to free that a thread
@@ -198,28 +205,36 @@ impl Runtime {
     /// # Errors
     /// [`EngineError`] if one of them is not possible; none was made.
     pub fn apply(&self, changes: &[Change], now: Instant) -> Result<(), EngineError> {
-        self.shared.engine.apply(&self.placed(changes), now)?;
+        self.shared.engine.apply(changes, now)?;
+        self.note_first_hops(changes);
         self.shared.outbound_kick.raise();
         self.shared.inbound_kick.raise();
         self.shared.tell_engine_events();
         Ok(())
     }
 
-    /// Changes as the device wants them: in the wire an SA knows the MTU of the first hop, and so
-    /// senders on the inside are told what fits (RFC 4301, section 8.2.1).
-    fn placed<'a>(&self, changes: &'a [Change]) -> Cow<'a, [Change]> {
-        let Some(mtu) = self.shared.device.first_hop_mtu() else {
-            return Cow::Borrowed(changes);
+    /// Let new paths know what their first hop takes, so that senders are told before anything is lost
+    /// (RFC 4301, section 8.2.1).
+    fn note_first_hops(&self, changes: &[Change]) {
+        let Shared {
+            engine, sockets, ..
+        } = &*self.shared;
+        let mut known = HashMap::new();
+        let mut note = |spi, path: Path| {
+            let mtu = known
+                .entry((path.local.ip(), path.remote.ip()))
+                .or_insert_with(|| sockets.first_hop_mtu(&path));
+            engine.set_first_hop(SaId::new(Direction::Outbound, spi, path), *mtu);
         };
-        let placed = changes.iter().map(|change| match change {
-            Change::AddSa(sa) if sa.processing.path_mtu.is_none() => {
-                let mut sa = sa.clone();
-                sa.processing.path_mtu = Some(mtu);
-                Change::AddSa(sa)
+        for change in changes {
+            match change {
+                Change::AddSa(sa) if sa.direction == Direction::Outbound => note(sa.spi, sa.path),
+                Change::MoveSa { sa, path, .. } if sa.direction == Direction::Outbound => {
+                    note(sa.spi, *path);
+                }
+                _ => {}
             }
-            other => other.clone(),
-        });
-        Cow::Owned(placed.collect())
+        }
     }
 
     /// The descriptor that is readable while there are events.

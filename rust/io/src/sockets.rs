@@ -3,7 +3,11 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use perilune_engine::Path;
+
+use crate::datagram_socket::Discovery;
 use crate::error::IoError;
+use crate::first_hop;
 use crate::raw_socket::{RawSocket, RawUse};
 use crate::udp::{UdpRole, UdpSocket};
 use crate::whole_packets::WholePacketSockets;
@@ -17,7 +21,8 @@ pub struct SocketSettings {
     pub ike_port: u16,
     /// UDP port of IKE and ESP together.
     pub nat_t_port: u16,
-    /// Whether to open raw sockets: for IPsec without UDP, whole packets, and ICMP errors.
+    /// Whether to open raw sockets: for IPsec without UDP, whole packets, and ICMP errors. Without
+    /// them the kernel cuts what is too large for its path, and no sender is told.
     pub raw: bool,
     /// `SO_MARK` of everything that is sent.
     pub mark: Option<u32>,
@@ -30,6 +35,7 @@ pub(crate) struct Sockets {
     /// Of ESP, AH and ICMP.
     pub(crate) raw: Vec<RawSocket>,
     pub(crate) whole: Option<WholePacketSockets>,
+    mark: Option<u32>,
 }
 
 impl Sockets {
@@ -44,6 +50,7 @@ impl Sockets {
             udp: Vec::new(),
             raw: Vec::new(),
             whole: None,
+            mark: settings.mark,
         };
         for address in &settings.local_addresses {
             sockets.open_address(*address, settings)?;
@@ -66,12 +73,15 @@ impl Sockets {
             (settings.ike_port, UdpRole::Ike),
             (settings.nat_t_port, UdpRole::NatTraversal),
         ];
+        let whole = if settings.raw {
+            Discovery::Refuse
+        } else {
+            Discovery::CutIfNeeded
+        };
         for (port, role) in ports {
-            self.udp.push(UdpSocket::open(
-                SocketAddr::new(address, port),
-                role,
-                settings.mark,
-            )?);
+            let local = SocketAddr::new(address, port);
+            let socket = UdpSocket::open(local, role, settings.mark, whole)?;
+            self.udp.push(socket);
         }
         if settings.raw {
             for usage in [RawUse::Ah, RawUse::Esp, RawUse::Icmp] {
@@ -80,6 +90,13 @@ impl Sockets {
             }
         }
         Ok(())
+    }
+
+    /// What the first hop of a path takes in one piece; `None` when that is not known, or when nobody
+    /// could make use of it.
+    pub(crate) fn first_hop_mtu(&self, path: &Path) -> Option<u32> {
+        self.whole.as_ref()?;
+        first_hop::mtu(path.local.ip(), path.remote.ip(), self.mark)
     }
 
     /// The UDP socket with this local address and port.

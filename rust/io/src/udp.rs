@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use socket2::{SockAddr, Type};
 
 use crate::counters::{Counters, add};
-use crate::datagram_socket::{Binding, DatagramSocket, Run, drop_reason};
+use crate::datagram_socket::{Binding, DatagramSocket, Discovery, Run, drop_reason};
 use crate::error::IoError;
 
 /// What arrives on a port.
@@ -43,6 +43,7 @@ impl UdpSocket {
         local: SocketAddr,
         role: UdpRole,
         mark: Option<u32>,
+        whole: Discovery,
     ) -> Result<Self, IoError> {
         let socket = DatagramSocket::open(&Binding {
             protocol_name: "UDP",
@@ -50,6 +51,7 @@ impl UdpSocket {
             protocol: libc::IPPROTO_UDP,
             local,
             mark,
+            whole,
         })?;
         if role == UdpRole::NatTraversal {
             // A kernel without it hands over one datagram at a time: slower, nothing else.
@@ -81,30 +83,33 @@ impl UdpSocket {
     ///
     /// The UDP checksum of RFC 3948 section 2.1 is not zero: Linux does not segment without a
     /// checksum, and a receiver must not depend on it.
-    pub(crate) fn send_run(&self, run: &Run<'_>, counters: &Counters) {
+    ///
+    /// Returns:
+    /// Whether one was larger than the first hop takes.
+    pub(crate) fn send_run(&self, run: &Run<'_>, counters: &Counters) -> bool {
         let packets = run.packets().len();
         if packets < 2 || !self.segmentation.load(Ordering::Relaxed) {
             return self.socket.send_singly(run, counters);
         }
-        self.socket.set_dont_fragment(run.dont_fragment);
         let mut control = self.socket.control(run);
         control.push_segment_size(u16::try_from(run.segment_octets).unwrap_or(u16::MAX));
-        let to = SockAddr::from(run.remote);
+        let (to, payload) = (SockAddr::from(run.remote), std::iter::once(run.payload));
         match self
             .socket
-            .send(&to, &control, std::iter::once(run.payload), counters)
+            .send(&to, &control, run.dont_fragment, payload, counters)
         {
             Ok(_) => add(&counters.work.packets_sent, packets),
             Err(error) if self.cannot_segment(&error) => {
                 add(&counters.work.segmentation_fallbacks, 1);
-                self.socket.send_singly(run, counters);
+                return self.socket.send_singly(run, counters);
             }
             Err(error) => counters.drop_packets(drop_reason(&error), packets),
         }
+        false
     }
 
-    /// Whether the run may succeed packet by packet: no segment may exceed the path's MTU (the
-    /// kernel fragments single packets), and the device may lack checksum offload.
+    /// Whether the run may succeed packet by packet: no segment may exceed the MTU (single packets the
+    /// kernel fragments, if it may), and the device may lack checksum offload.
     fn cannot_segment(&self, error: &io::Error) -> bool {
         if error.raw_os_error() == Some(libc::EIO) {
             self.segmentation.store(false, Ordering::Relaxed);
@@ -154,13 +159,13 @@ impl UdpSocket {
             local,
             remote,
             traffic_class: 0,
-            dont_fragment: true,
+            dont_fragment: false,
             payload,
             segment_octets: payload.len(),
         };
         let (to, control) = (SockAddr::from(remote), self.socket.control(&run));
         self.socket
-            .send(&to, &control, std::iter::once(payload), counters)
+            .send(&to, &control, false, std::iter::once(payload), counters)
             .map(drop)
     }
 }
@@ -181,7 +186,7 @@ mod tests {
 
     fn pair(address: &str) -> Option<(UdpSocket, UdpSocket)> {
         let local = SocketAddr::new(address.parse().unwrap(), 0);
-        let open = || UdpSocket::open(local, UdpRole::NatTraversal, None).ok();
+        let open = || UdpSocket::open(local, UdpRole::NatTraversal, None, Discovery::Refuse).ok();
         Some((open()?, open()?))
     }
 
@@ -262,7 +267,13 @@ mod tests {
     #[test]
     fn a_socket_serves_its_own_address_or_all_of_its_family() {
         let (one, _) = pair("127.0.0.1").unwrap();
-        let all = UdpSocket::open("0.0.0.0:0".parse().unwrap(), UdpRole::Ike, None).unwrap();
+        let all = UdpSocket::open(
+            "0.0.0.0:0".parse().unwrap(),
+            UdpRole::Ike,
+            None,
+            Discovery::CutIfNeeded,
+        )
+        .unwrap();
         let port = |socket: &UdpSocket| socket.local().port();
         let at = |ip: &str, port| SocketAddr::new(ip.parse().unwrap(), port);
         assert!(one.serves(one.local()));

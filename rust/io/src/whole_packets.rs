@@ -1,18 +1,14 @@
 //! Packets that leave with headers that no socket makes: those that policy lets by, out again as
 //! they came past the TUN device, and those whose outer headers the engine has made.
 
-use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use socket2::{Domain, SockAddr, Socket, Type};
+use socket2::{SockAddr, Type};
 
 use crate::control_message::Control;
 use crate::counters::{Counters, IoDrop};
-use crate::datagram_socket::{Binding, DatagramSocket, drop_reason, get_option};
+use crate::datagram_socket::{Binding, DatagramSocket, Discovery, drop_reason};
 use crate::error::IoError;
-
-/// Any port will do.
-const DISCARD_PORT: u16 = 9;
 
 /// One raw socket of each family that sends whole IP packets.
 ///
@@ -33,6 +29,7 @@ impl WholePacketSockets {
                 protocol: libc::IPPROTO_RAW,
                 local,
                 mark,
+                whole: Discovery::Refuse,
             })
         };
         let v4 = open(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 0))?;
@@ -44,13 +41,6 @@ impl WholePacketSockets {
         Ok(Self { v4, v6 })
     }
 
-    /// What the kernel says that the way to the destination of a packet takes in one piece.
-    pub(crate) fn mtu_to(&self, packet: &[u8]) -> Option<(IpAddr, u32)> {
-        let (_, to) = self.socket_for(packet)?;
-        let mtu = path_mtu(to).ok()?;
-        Some((to.ip(), mtu))
-    }
-
     /// Send one IP packet with its own header.
     ///
     /// # Errors
@@ -58,7 +48,7 @@ impl WholePacketSockets {
     pub(crate) fn send(&self, packet: &[u8], counters: &Counters) -> Result<(), IoDrop> {
         let (socket, to) = self.socket_for(packet).ok_or(IoDrop::NoSocket)?;
         let (to, packet) = (SockAddr::from(to), std::iter::once(packet));
-        match socket.send(&to, &Control::new(), packet, counters) {
+        match socket.send(&to, &Control::new(), true, packet, counters) {
             Ok(_) => Ok(()),
             Err(error) => Err(drop_reason(&error)),
         }
@@ -91,16 +81,4 @@ fn include_header(socket: &DatagramSocket, level: i32, option: i32) -> Result<()
             step: "IP_HDRINCL",
             source,
         })
-}
-
-/// Ask the kernel for the path MTU of a destination (ip(7) `IP_MTU`).
-fn path_mtu(to: SocketAddr) -> io::Result<u32> {
-    let probe = Socket::new(Domain::for_address(to), Type::DGRAM, None)?;
-    // Nothing is sent: connecting only looks up the route.
-    probe.connect(&SocketAddr::new(to.ip(), DISCARD_PORT).into())?;
-    let (level, option) = match to {
-        SocketAddr::V4(_) => (libc::IPPROTO_IP, libc::IP_MTU),
-        SocketAddr::V6(_) => (libc::IPPROTO_IPV6, libc::IPV6_MTU),
-    };
-    get_option(&probe, level, option)
 }

@@ -82,13 +82,6 @@ impl WirePort {
         self.station
     }
 
-    /// Octets of the largest IP packet that it takes now; `None` if the kernel does not say.
-    pub(crate) fn mtu(&self) -> Option<u16> {
-        let request = interface::request(&self.name).ok()?;
-        let octets = interface::mtu(&self.socket, request).ok()?;
-        Some(u16::try_from(octets).unwrap_or(u16::MAX))
-    }
-
     /// Read one frame: a virtio header and the frame as it was on the wire.
     pub(crate) fn read(&self, frame: &mut FrameBuffer) -> Result<(), DeviceError> {
         let mut control = ControlBuffer([0; CAPACITY]);

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
@@ -14,13 +15,13 @@ from lab.daemon import IkeDaemon
 from lab.namespace import Namespace
 from lab.perilune import Perilune
 from lab.process import until
-from lab.topology import host, narrow, two_sites_with_router
+from lab.topology import NAT_INSIDE, ROUTER6_INSIDE, host, narrow, two_sites_with_router
 from lab.traffic import transfer_stream
 
 pytestmark = [pytest.mark.interop, pytest.mark.timeout(600)]
 
 HERE = Path(__file__).parent
-WIDE, NARROW = 1500, 1200
+WIDE, NARROW, FIRST_HOP = 1500, 1200, 1300
 SOME_OCTETS = 3_000_000
 NETWORKS = {"raw": 0, "encapsulated": 1, "raw6": 2, "encapsulated6": 3}
 """Each child's networks; with two children of the same selectors it would be chance which carries what."""
@@ -54,13 +55,44 @@ def mtu_of_route(source: Namespace, target: str) -> int:
     return int(found[1]) if found else WIDE
 
 
+def forget_paths(gateways: Gateways) -> None:
+    """Let nobody know anything of a path any more."""
+    sites = gateways.sites
+    for namespace in (sites.host_a, sites.gateway_a, sites.gateway_b, sites.host_b):
+        for family in ("-4", "-6"):
+            namespace.ip(family, "route", "flush", "cache")
+
+
+def fragments_made(namespace: Namespace) -> int:
+    """Return how many fragments the kernel has made of packets, of both versions."""
+    ip = namespace.run("grep", "^Ip:", "/proc/net/snmp").stdout.splitlines()
+    names, values = (line.split() for line in ip)
+    ip6 = namespace.run("grep", "^Ip6FragCreates", "/proc/net/snmp6").stdout.split()
+    return int(values[names.index("FragCreates")]) + int(ip6[1])
+
+
+def drops(gateway: Perilune) -> dict[str, int]:
+    """Return how many packets were lost for which reason."""
+    status = json.loads(gateway.command("status", "--json").stdout)
+    return {drop["name"]: drop["packets"] for drop in status["drops"]}
+
+
+def told_by_ping(source: Namespace, target: str, octets: int) -> int | None:
+    """Send one packet of so many octets that nobody may cut; return what it was told fits."""
+    answer = source.run(
+        "ping", "-n", "-M", "do", "-c", "1", "-W", "30", "-s", str(octets - 28), target, check=False
+    )
+    found = re.search(r"mtu ?= ?(\d+)", answer.stdout + answer.stderr)
+    assert found or answer.returncode == 0, answer.stdout
+    return int(found[1]) if found else None
+
+
 @contextmanager
 def transfer_over(gateways: Gateways, child: str) -> Iterator[None]:
     """Set a child up, and keep a transfer going over it; nobody knows anything of the path before."""
     sites = gateways.sites
     narrow(sites, WIDE)
-    for namespace in (sites.host_a, sites.gateway_a, sites.gateway_b, sites.host_b):
-        namespace.ip("route", "flush", "cache")
+    forget_paths(gateways)
     gateways.ours.initiate(child)
     try:
         with transfer_stream(sites.host_a, host(2, NETWORKS[child]), gateways.logs) as stream:
@@ -74,9 +106,13 @@ def transfer_over(gateways: Gateways, child: str) -> Iterator[None]:
 @pytest.mark.parametrize("child", NETWORKS)
 def test_a_transfer_goes_on(gateways: Gateways, child: str) -> None:
     """A transfer both ways, while the path's MTU shrinks from 1500 to 1200 octets."""
+    ends = (gateways.sites.gateway_a, gateways.sites.gateway_b)
     with transfer_over(gateways, child):
+        before = [fragments_made(end) for end in ends]
         narrow(gateways.sites, NARROW)
         wait_for_more(gateways.ours, child)
+        # TCP forbids fragments, and so do the packets around it
+        assert [fragments_made(end) for end in ends] == before
 
 
 # covers R4301-8.2.1-2
@@ -93,3 +129,55 @@ def test_hosts_are_told_what_fits(gateways: Gateways) -> None:
                 return NARROW - 80 < mtu_of_route(source, target) < NARROW - 40
 
             until(is_told, 60.0, "a host to be told")
+
+
+@contextmanager
+def narrow_interface(gateway: Namespace) -> Iterator[None]:
+    """Have an interface of our own with a small MTU."""
+    gateway.ip("link", "set", "wire", "mtu", str(FIRST_HOP))
+    try:
+        yield
+    finally:
+        gateway.ip("link", "set", "wire", "mtu", str(WIDE))
+
+
+@contextmanager
+def narrow_route(gateway: Namespace) -> Iterator[None]:
+    """Have routes with a small MTU."""
+    routes = (("default", NAT_INSIDE), ("2001:db8::/64", ROUTER6_INSIDE))
+    for prefix, via in routes:
+        gateway.ip("route", "replace", prefix, "via", via, "mtu", str(FIRST_HOP))
+    try:
+        yield
+    finally:
+        for prefix, via in routes:
+            gateway.ip("route", "replace", prefix, "via", via)
+
+
+# covers R4301-8.2.1-5
+@pytest.mark.parametrize(
+    ("child", "made_narrow"),
+    [*((child, narrow_route) for child in NETWORKS), ("encapsulated", narrow_interface)],
+)
+def test_first_hop_is_known_without_a_loss(
+    gateways: Gateways, child: str, made_narrow: Callable[[Namespace], AbstractContextManager[None]]
+) -> None:
+    """What our own route or interface takes is told to the host about its very first packet."""
+    sites, ours, target = gateways.sites, gateways.ours, host(2, NETWORKS[child])
+    assert isinstance(ours, Perilune)
+    narrow(sites, WIDE)
+    forget_paths(gateways)
+    with made_narrow(sites.gateway_a):
+        ours.initiate(child)
+        try:
+            before = drops(ours)
+            fits = told_by_ping(sites.host_a, target, 1400)
+            assert fits is not None
+            assert FIRST_HOP - 100 < fits < FIRST_HOP - 40
+            assert told_by_ping(sites.host_a, target, fits) is None
+            after = drops(ours)
+        finally:
+            ours.terminate(child)
+    name = "path_mtu_exceeded"
+    assert after[name] - before.get(name, 0) == 1
+    assert "io_send_too_big" not in after

@@ -80,7 +80,16 @@ pub(crate) struct Ends {
 
 impl Ends {
     pub(crate) fn new(sas: &[SaConfig], ipv6_outside: bool) -> Self {
-        let (sender, receiver) = (Engine::new(), Engine::new());
+        Self::between(Engine::new(), sas, ipv6_outside)
+    }
+
+    /// Over IPv4, with a sender that treats ICMP in another way.
+    pub(crate) fn with_icmp(sas: &[SaConfig], controls: IcmpControls) -> Self {
+        Self::between(Engine::with_icmp(controls), sas, false)
+    }
+
+    fn between(sender: Engine, sas: &[SaConfig], ipv6_outside: bool) -> Self {
+        let receiver = Engine::new();
         for (engine, direction, local) in [
             (&sender, Direction::Outbound, 1),
             (&receiver, Direction::Inbound, 2),
