@@ -130,6 +130,10 @@ class SadEntry:
     remote: tuple[TrafficSelector, ...]
     """Negotiated selectors of the other side."""
 
+    stateful_fragments: bool = False
+    """Whether fragments behind the first travel on it although its selectors want ports, which both ends have
+    agreed upon (NON_FIRST_FRAGMENTS_ALSO; RFC 4301, section 7.3)."""
+
     replay_window_packets: int = 128
     """0 switches the check off (RFC 4303, section 3.4.3)."""
 

@@ -113,6 +113,7 @@ class NativeSa(TypedDict):
     soft: NativeLimits
     hard: NativeLimits
     ready_after: int | None
+    stateful_fragments: bool
 
 
 NativeMasked = tuple[int, int]
@@ -194,6 +195,7 @@ def _native_sa(entry: SadEntry) -> NativeSa:
         "soft": _native_limits(entry.lifetime)[0],
         "hard": _native_limits(entry.lifetime)[1],
         "ready_after": entry.ready_after,
+        "stateful_fragments": entry.stateful_fragments,
     }
 
 

@@ -181,6 +181,7 @@ fn engine(suite: Suite, direction: Direction) -> Engine {
         esn: true,
         replay_window: 1024,
         selectors,
+        stateful_fragments: false,
         lifetimes: Lifetimes::default(),
         ready_after: None,
         sequence: SequenceState::default(),

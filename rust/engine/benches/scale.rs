@@ -270,6 +270,7 @@ fn sa_config(direction: Direction, n: u32, replaces: u32) -> SaConfig {
         esn: true,
         replay_window: 64,
         selectors: selectors(n, direction),
+        stateful_fragments: false,
         lifetimes: Lifetimes::default(),
         ready_after: None,
         sequence: SequenceState::default(),

@@ -121,6 +121,10 @@ pub struct SaConfig {
     pub replay_window: u32,
     /// Traffic it may carry.
     pub selectors: SelectorPair,
+    /// Whether fragments behind the first travel on it although its selectors want ports, which both
+    /// ends have agreed upon (`NON_FIRST_FRAGMENTS_ALSO`, RFC 7296, section 3.10.1): the stateful
+    /// fragment checking of RFC 4301, section 7.3. Without it such packets are put together first.
+    pub stateful_fragments: bool,
     /// When it ends.
     pub lifetimes: Lifetimes,
     /// Outbound only: while another SA of the policy can be used, leave this one alone until a

@@ -5,7 +5,7 @@
 
 use perilune_wire::segment::Superpacket;
 
-use crate::change::Action;
+use crate::change::{Action, Direction};
 use crate::drop_reason::DropReason;
 use crate::engine::Engine;
 use crate::event::Event;
@@ -15,7 +15,8 @@ use crate::spd::SpdEntry;
 use crate::time::Instant;
 
 impl Engine {
-    /// What policy says about a packet that leaves; `None` when no entry matches.
+    /// What policy says about a packet that leaves; `None` when no entry matches, or when it is a
+    /// fragment about which none can decide.
     ///
     /// One that bypasses is counted with its entry: the caller sends it on as it is. All others
     /// are for [`Self::seal`], which counts them itself.
@@ -23,9 +24,10 @@ impl Engine {
         &self,
         worker: &mut OutboundWorker,
         packet: &Superpacket<'_>,
+        now: Instant,
     ) -> Option<Action> {
         let spd = &worker.tables.load().spd;
-        let entry = spd.entry(spd.lookup(&packet.ip().flow)?)?;
+        let entry = self.entry_for(spd, Direction::Outbound, packet, now).ok()?;
         if entry.config.action == Action::Bypass {
             count(entry, packet);
         }
@@ -42,19 +44,18 @@ impl Engine {
         now: Instant,
     ) -> bool {
         let spd = &worker.tables.load().spd;
-        let place = spd.lookup_inbound(&packet.ip().flow);
-        let entry = place.and_then(|place| spd.entry(place));
+        let entry = self.entry_for(spd, Direction::Inbound, packet, now);
         let reason = match entry.map(|entry| (entry, entry.config.action)) {
-            Some((entry, Action::Bypass)) => {
+            Ok((entry, Action::Bypass)) => {
                 count(entry, packet);
                 return true;
             }
-            Some((entry, Action::Discard)) => {
+            Ok((entry, Action::Discard)) => {
                 count(entry, packet);
                 DropReason::PolicyDiscard
             }
-            Some((_, Action::Protect)) => DropReason::ClearText,
-            None => DropReason::NoPolicy,
+            Ok((_, Action::Protect)) => DropReason::ClearText,
+            Err(reason) => reason,
         };
         self.refuse_clear(packet, reason, now);
         false

@@ -5,7 +5,7 @@ use perilune_wire::flow::FlowKey;
 use crate::processing::Mode;
 
 /// Bits that count, and what they have to be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Masked<T> {
     /// What the bits have to be; others are zero.
     pub value: T,
@@ -16,7 +16,7 @@ pub struct Masked<T> {
 /// What has to hold besides the selectors; the default asks for nothing.
 ///
 /// A field that a packet does not have is not what a condition asks for.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct Conditions {
     /// TOS of IPv4.
     pub tos: Option<Masked<u8>>,

@@ -34,7 +34,7 @@ impl Engine {
         if packet.flow.is_ipv6() != is_ipv6 {
             return Err(DropReason::InnerMalformed);
         }
-        entry.admit(inner, &packet)?;
+        self.admit_packet(entry, inner, &packet, incoming.now)?;
         let ecn = decapsulated_ecn(packet.traffic_class & 3, incoming.from.traffic_class & 3)?;
         if ecn != packet.traffic_class & 3 {
             ip::set_ecn(inner, ecn);

@@ -86,6 +86,9 @@ drop_reasons! {
     NotOurOwn => "not_our_own", "another's packet for an SA in transport mode", false;
     /// More SAs, one in the other, than are gone through.
     NestingTooDeep => "nesting_too_deep", "protected more often than anybody needs", true;
+    /// A fragment behind the first, where ports matter, of a packet whose first one has not passed (RFC
+    /// 4301, section 7).
+    FragmentFirstMissing => "fragment_first_missing", "fragment of a packet whose first has not passed", true;
     /// A fragment that overlaps another, is too small, or one too many.
     FragmentRefused => "fragment_refused", "fragment that overlaps, is too small or one too many", true;
     /// A packet of which fragments did not come in time, or that had to make room.

@@ -12,7 +12,7 @@ use crate::deadline::{Deadlines, Due};
 use crate::drop_reason::{DropCounters, DropReason};
 use crate::error::EngineError;
 use crate::event::{Event, EventQueue, Limit};
-use crate::fragments::Gatherer;
+use crate::fragments::{Gatherer, Tracker};
 use crate::hold::Hold;
 use crate::icmp_controls::IcmpControls;
 use crate::inbound::InboundWorker;
@@ -58,6 +58,10 @@ pub struct Engine {
     pub(crate) hold: Hold,
     pub(crate) inbound_fragments: Gatherer,
     pub(crate) outbound_fragments: Gatherer,
+    /// Of what leaves, of what arrives in the clear, and of what comes out of SAs.
+    pub(crate) outbound_tracker: Tracker,
+    pub(crate) clear_tracker: Tracker,
+    pub(crate) inbound_tracker: Tracker,
     pub(crate) replies: Replies,
     pub(crate) events: EventQueue,
     pub(crate) drops: DropCounters,
@@ -85,6 +89,9 @@ impl Engine {
             hold: Hold::default(),
             inbound_fragments: Gatherer::default(),
             outbound_fragments: Gatherer::default(),
+            outbound_tracker: Tracker::default(),
+            clear_tracker: Tracker::default(),
+            inbound_tracker: Tracker::default(),
             replies: Replies::default(),
             events: EventQueue::new(EVENT_CAPACITY),
             drops: DropCounters::new(),

@@ -53,6 +53,13 @@ impl Matcher {
                 .as_ref()
                 .is_none_or(|conditions| conditions.hold_for(flow))
     }
+
+    /// [`SelectorPair::contains_any_ports`].
+    pub(crate) fn contains_any_ports(&self, flow: &FlowKey) -> bool {
+        let local = |one: &TrafficSelector| one.takes_any_port() && one.contains_source(flow);
+        let remote = |one: &TrafficSelector| one.takes_any_port() && one.contains_destination(flow);
+        self.local.any(local) && self.remote.any(remote)
+    }
 }
 
 impl Side {

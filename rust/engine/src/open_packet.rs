@@ -257,7 +257,7 @@ impl Engine {
         let outline = ip::parse(&layers.packet).ok_or(DropReason::InnerMalformed)?;
         let sa = &entry.sa;
         if !is_of_bundle {
-            entry.admit(&layers.packet, &outline)?;
+            self.admit_packet(entry, &layers.packet, &outline, incoming.now)?;
         }
         let octets = u64::try_from(outline.total).unwrap_or(u64::MAX);
         if !self.charge(&sa.common, octets) {

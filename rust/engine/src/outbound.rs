@@ -6,8 +6,9 @@ use std::ops::ControlFlow;
 use perilune_wire::flow::FlowKey;
 use perilune_wire::icmp;
 use perilune_wire::segment::Superpacket;
+use perilune_wire::virtio_net_hdr::VirtioNetHdr;
 
-use crate::change::Action;
+use crate::change::{Action, Direction};
 use crate::drop_reason::DropReason;
 use crate::engine::{CachedTables, Engine, Progress};
 use crate::event::{Event, Limit};
@@ -54,6 +55,19 @@ pub(crate) struct Outgoing<'a> {
 
 /// `Break` with the segment to go on with when the batch is full.
 pub(crate) type Flow = ControlFlow<usize>;
+
+impl Outgoing<'_> {
+    /// The same with a packet that was made of it.
+    pub(crate) fn with_packet<'b>(&self, packet: &'b [u8]) -> Option<Outgoing<'b>> {
+        Some(Outgoing {
+            frame: packet,
+            packet: Superpacket::of_parts(VirtioNetHdr::PLAIN, packet)?,
+            from: 0,
+            was_held: self.was_held,
+            now: self.now,
+        })
+    }
+}
 
 impl OutboundWorker {
     pub(crate) fn new(tables: CachedTables) -> Self {
@@ -188,11 +202,15 @@ impl Engine {
     ) -> Option<Flow> {
         let readiness = self.readiness();
         let tables = worker.tables.load();
+        let ip = outgoing.packet.ip();
+        if ip.is_fragment && tables.spd.ports_matter(Direction::Outbound, &ip.flow) {
+            return self.route_fragment(tables, outgoing, out);
+        }
         let epoch = Epoch {
             generation: tables.generation,
             readiness,
         };
-        let flow = &outgoing.packet.ip().flow;
+        let flow = &ip.flow;
         let find = || classify(tables, flow);
         let verdict = if is_known {
             worker.flows.get(flow, epoch, find)
@@ -213,7 +231,9 @@ impl Engine {
             (Action::Bypass, _) => Some(bypass(policy, outgoing, out)),
             (Action::Discard, _) => Some(self.discard(policy, outgoing, DropReason::PolicyDiscard)),
             (Action::Protect, Some(entry)) => self.send_on(tables, policy, entry, outgoing, out),
-            (Action::Protect, None) => Some(self.wait_for_sa(policy, outgoing, tables.generation)),
+            (Action::Protect, None) => {
+                Some(self.wait_for_sa(policy, *flow, outgoing, tables.generation))
+            }
         }
     }
 
@@ -237,7 +257,7 @@ impl Engine {
     }
 
     #[inline]
-    fn is_usable(&self, sa: &OutboundSa, now: Instant) -> bool {
+    pub(crate) fn is_usable(&self, sa: &OutboundSa, now: Instant) -> bool {
         if sa.common.lifetime.is_over(now) {
             self.end_lifetime(&sa.common, Limit::Time);
         }
@@ -262,8 +282,13 @@ impl Engine {
     }
 
     /// Keep or drop a packet that has no SA, and ask for one.
-    fn wait_for_sa(&self, policy: &SpdEntry, outgoing: &Outgoing<'_>, generation: u64) -> Flow {
-        let flow = outgoing.packet.ip().flow;
+    pub(crate) fn wait_for_sa(
+        &self,
+        policy: &SpdEntry,
+        flow: FlowKey,
+        outgoing: &Outgoing<'_>,
+        generation: u64,
+    ) -> Flow {
         let wanted = Wanted {
             policy: policy.config.id,
             share: policy.config.populate.share(&flow),
@@ -338,7 +363,7 @@ fn fits_path(entry: &SadEntry<OutboundSa>, outgoing: &Outgoing<'_>) -> bool {
 }
 
 /// Send a frame in the clear, cut but not sealed.
-fn bypass(policy: &SpdEntry, outgoing: &Outgoing<'_>, out: &mut SealedBatch) -> Flow {
+pub(crate) fn bypass(policy: &SpdEntry, outgoing: &Outgoing<'_>, out: &mut SealedBatch) -> Flow {
     let packet = &outgoing.packet;
     for index in outgoing.from..packet.count() {
         let octets = packet.octets(index);

@@ -27,6 +27,11 @@ pub struct Populate {
 }
 
 impl Populate {
+    /// Whether ports tell the SAs of an entry apart.
+    pub(crate) fn wants_ports(self) -> bool {
+        self.local_port || self.remote_port
+    }
+
     /// What of a packet decides which SA carries it: equal for packets that share one.
     pub(crate) fn share(self, flow: &FlowKey) -> Option<FlowKey> {
         if self == Self::default() {
@@ -38,7 +43,7 @@ impl Populate {
             IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
         };
         let port = |counts: bool, port: u16| if counts { port } else { 0 };
-        let has_port = self.local_port || self.remote_port;
+        let has_port = self.wants_ports();
         let ports = flow
             .ports()
             .filter(|_| has_port)

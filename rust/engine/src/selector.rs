@@ -10,7 +10,7 @@ use crate::conditions::{Conditions, Masked};
 use crate::prefix::covering;
 
 /// One side's ports, in a selector.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Ports {
     /// Any port, and packets whose ports cannot be seen.
     Any,
@@ -46,7 +46,7 @@ impl Ports {
 
 /// An address, high half first; a `u128` would be aligned to twice as many octets, and there are many
 /// selectors.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Address([u64; 2]);
 
 impl Address {
@@ -62,7 +62,7 @@ impl Address {
 }
 
 /// What one side of the traffic may be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct TrafficSelector {
     first: Address,
     last: Address,
@@ -129,6 +129,24 @@ impl TrafficSelector {
         self.ipv6
     }
 
+    /// Whether it wants certain ports: neither any nor those that cannot be seen.
+    pub(crate) fn wants_ports(&self) -> bool {
+        matches!(self.ports, Ports::Range(..))
+    }
+
+    /// Whether ports do not matter to it, hidden ones neither.
+    pub(crate) fn takes_any_port(&self) -> bool {
+        self.ports == Ports::Any
+    }
+
+    /// The same for any port.
+    pub(crate) fn for_any_port(self) -> Self {
+        Self {
+            ports: Ports::Any,
+            ..self
+        }
+    }
+
     /// Zero is any.
     pub(crate) fn protocol(&self) -> u8 {
         self.protocol
@@ -158,7 +176,7 @@ fn low_half(bits: u128) -> u16 {
 }
 
 /// Both sides of the traffic of an SPD entry or an SA, seen from this host.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct SelectorPair {
     /// What our side may be; one of these has to match.
     pub local: Vec<TrafficSelector>,
@@ -192,6 +210,28 @@ impl SelectorPair {
     #[inline]
     pub fn contains_inbound(&self, flow: &FlowKey) -> bool {
         self.contains_outbound(&flow.reversed())
+    }
+
+    /// Whether a packet that leaves is within whatever its ports are, conditions aside.
+    pub(crate) fn contains_any_ports(&self, flow: &FlowKey) -> bool {
+        let local = |one: &TrafficSelector| one.takes_any_port() && one.contains_source(flow);
+        let remote = |one: &TrafficSelector| one.takes_any_port() && one.contains_destination(flow);
+        self.local.iter().any(local) && self.remote.iter().any(remote)
+    }
+
+    /// Whether one of these wants certain ports.
+    pub(crate) fn wants_ports(&self) -> bool {
+        let mut sides = self.local.iter().chain(&self.remote);
+        sides.any(TrafficSelector::wants_ports)
+    }
+
+    /// The same for any ports and without conditions.
+    pub(crate) fn for_any_ports(&self) -> Self {
+        let widened = |side: &[TrafficSelector]| {
+            let widened = side.iter().map(|selector| selector.for_any_port());
+            widened.collect()
+        };
+        Self::new(widened(&self.local), widened(&self.remote))
     }
 
     /// Whether both sides have at least one selector.

@@ -9,6 +9,7 @@ use perilune_wire::flow::FlowKey;
 use crate::change::{Action, Direction, PolicyConfig, PolicyId};
 use crate::cow_map::CowMap;
 use crate::matcher::Matcher;
+use crate::ported::PortedEntries;
 use crate::sa_list::SaList;
 use crate::slab::Slab;
 use crate::spd_index::{Rule, SpdIndex};
@@ -63,6 +64,9 @@ pub(crate) struct Spd {
     outbound: SpdIndex,
     /// SPD-S and SPD-I: what is to be protected does not come in in the clear.
     inbound: SpdIndex,
+    /// Of those that leave, the entries that want certain ports; of those that arrive likewise.
+    outbound_ported: Arc<PortedEntries>,
+    inbound_ported: Arc<PortedEntries>,
 }
 
 impl Default for Spd {
@@ -72,6 +76,8 @@ impl Default for Spd {
             places: CowMap::default(),
             outbound: SpdIndex::new(Direction::Outbound),
             inbound: SpdIndex::new(Direction::Inbound),
+            outbound_ported: Arc::new(PortedEntries::new(Direction::Outbound)),
+            inbound_ported: Arc::new(PortedEntries::new(Direction::Inbound)),
         }
     }
 }
@@ -83,11 +89,25 @@ impl Spd {
         self.outbound.find(flow, |place| self.rule(place), |_| true)
     }
 
-    /// Place of the first entry that matches a packet that arrives without IPsec.
-    #[inline]
-    pub(crate) fn lookup_inbound(&self, flow: &FlowKey) -> Option<u32> {
+    /// The first entry that matches a packet of one direction: where it is in the order, and the entry.
+    pub(crate) fn first(&self, direction: Direction, flow: &FlowKey) -> Option<(u64, &SpdEntry)> {
         let rule = |place| self.rule(place);
-        self.inbound.find(&flow.reversed(), rule, |_| true)
+        let place = match direction {
+            Direction::Inbound => self.inbound.find(&flow.reversed(), rule, |_| true),
+            Direction::Outbound => self.outbound.find(flow, rule, |_| true),
+        }?;
+        let found = self.entries.get(place)?;
+        Some((found.order, &found.entry))
+    }
+
+    /// Whether an entry wants certain ports of packets between the same addresses, so that it matters
+    /// of which packet a fragment is.
+    #[inline]
+    pub(crate) fn ports_matter(&self, direction: Direction, flow: &FlowKey) -> bool {
+        match direction {
+            Direction::Inbound => self.inbound_ported.may_want(&flow.reversed()),
+            Direction::Outbound => self.outbound_ported.may_want(flow),
+        }
     }
 
     #[inline]
@@ -123,6 +143,11 @@ impl Spd {
         let order = order(&config);
         for index in self.indexes(config.direction) {
             index.insert(order, place, &config.selectors);
+        }
+        if PortedEntries::has_part_in(&config) {
+            for ported in self.ported(config.direction) {
+                Arc::make_mut(ported).add(&config);
+            }
         }
         true
     }
@@ -180,13 +205,32 @@ impl Spd {
     /// Whether nothing is left in the indexes.
     #[cfg(test)]
     fn is_forgotten(&self) -> bool {
-        self.outbound.is_empty() && self.inbound.is_empty()
+        self.outbound.is_empty()
+            && self.inbound.is_empty()
+            && self.outbound_ported.is_empty()
+            && self.inbound_ported.is_empty()
     }
 
     fn take_from_indexes(&mut self, place: u32, config: &PolicyConfig) {
         for index in self.indexes(config.direction) {
             index.remove(place, &config.selectors);
         }
+        if PortedEntries::has_part_in(config) {
+            for ported in self.ported(config.direction) {
+                Arc::make_mut(ported).remove(config);
+            }
+        }
+    }
+
+    fn ported(
+        &mut self,
+        direction: Option<Direction>,
+    ) -> impl Iterator<Item = &mut Arc<PortedEntries>> {
+        let outbound = direction != Some(Direction::Inbound);
+        let inbound = direction != Some(Direction::Outbound);
+        let outbound = outbound.then_some(&mut self.outbound_ported);
+        let inbound = inbound.then_some(&mut self.inbound_ported);
+        outbound.into_iter().chain(inbound)
     }
 
     /// Where entries for one direction or both are.

@@ -31,7 +31,7 @@ use crate::transform::{Sequence, Transform};
 /// Most SAs that one packet goes through.
 pub(crate) const MAX_NESTING: usize = 4;
 /// Room for one packet of any size, in as many fragments as the smallest path makes of it.
-const WORST_OCTETS: usize = SealedBatch::MIN_OCTETS;
+pub(crate) const WORST_OCTETS: usize = SealedBatch::MIN_OCTETS;
 
 /// A packet that did not leave, and on which SA it failed.
 #[derive(Clone, Copy)]

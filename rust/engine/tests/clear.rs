@@ -21,7 +21,7 @@ fn inbound_passes(engine: &Engine, frame: &[u8]) -> bool {
 
 fn outbound_action(engine: &Engine, frame: &[u8]) -> Option<Action> {
     let packet = Superpacket::parse(frame).unwrap();
-    engine.outbound_action(&mut engine.outbound_worker(), &packet)
+    engine.outbound_action(&mut engine.outbound_worker(), &packet, NOW)
 }
 
 // covers R4301-5.2-6

@@ -20,7 +20,7 @@ fn passes(engine: &Engine) -> (bool, bool) {
         Superpacket::parse(&out).unwrap(),
         Superpacket::parse(&back).unwrap(),
     );
-    let action = engine.outbound_action(&mut engine.outbound_worker(), &out);
+    let action = engine.outbound_action(&mut engine.outbound_worker(), &out, NOW);
     let comes_in = engine.inbound_clear(&mut engine.inbound_worker(), &back, NOW);
     (action == Some(Action::Bypass), comes_in)
 }

@@ -118,7 +118,10 @@ impl BumpInTheWire {
         }
         let way = way_of(&link, packet, boundary.counters).unwrap_or_else(|| {
             let packet = superpacket(header, &link, packet);
-            let action = packet.and_then(|packet| boundary.engine.outbound_action(worker, &packet));
+            let action = packet.and_then(|packet| {
+                let engine = boundary.engine;
+                engine.outbound_action(worker, &packet, boundary.now)
+            });
             if action == Some(Action::Bypass) {
                 Way::Through
             } else {

@@ -57,6 +57,7 @@ struct SaValues {
     soft: LimitValues,
     hard: LimitValues,
     ready_after: Option<u32>,
+    stateful_fragments: bool,
 }
 
 /// A time of the caller's clock, in nanoseconds.
@@ -246,6 +247,7 @@ fn sa_config(values: &SaValues) -> PyResult<SaConfig> {
         replay_window: values.replay_window,
         sequence: sequence(values.sequence),
         selectors: selector_pair(&values.local, &values.remote)?,
+        stateful_fragments: values.stateful_fragments,
         lifetimes: Lifetimes {
             soft: limits(values.soft),
             hard: limits(values.hard),

@@ -119,6 +119,17 @@ impl FlowKey {
         Self { user, kind, ..self }
     }
 
+    /// The same as a fragment of the packet has it that is not the first: ports are OPAQUE.
+    #[must_use]
+    pub fn without_ports(self) -> Self {
+        Self {
+            source_port: 0,
+            destination_port: 0,
+            kind: (self.kind & !(NO_SOURCE_PORT | NO_DESTINATION_PORT)) | OPAQUE,
+            ..self
+        }
+    }
+
     /// The same packet seen from its receiver, or the flow of what is answered: source and
     /// destination change places.
     #[inline]
@@ -177,6 +188,11 @@ impl FlowKey {
     #[inline]
     pub fn ports(&self) -> Option<(u16, u16)> {
         (self.kind & OPAQUE == 0).then_some((self.source_port, self.destination_port))
+    }
+
+    /// Whether the protocol has ports, or types in their place, even if this packet shows none.
+    pub fn has_ports(&self) -> bool {
+        crate::ip::has_ports(self.protocol)
     }
 
     /// Whether the source has no port to test, because the message type is the sender's

@@ -239,6 +239,11 @@ fn parse_v6(octets: &[u8]) -> Option<IpPacket> {
     })
 }
 
+/// Whether [`ports`] knows the place of a protocol's ports.
+pub(crate) fn has_ports(protocol: u8) -> bool {
+    ports(protocol, &[0; 4]).is_some()
+}
+
 /// The two port selectors of a next layer packet, if it has them.
 #[inline]
 pub(crate) fn ports(protocol: u8, next: &[u8]) -> Option<(u16, u16)> {

@@ -16,11 +16,14 @@
 use std::collections::BTreeMap;
 
 use crate::extension_header::{Fragment, HeaderChain, NO_NEXT_HEADER};
-use crate::ip;
+use crate::ip::{self, IpPacket};
 
 mod gathering;
+mod tracking;
 
 use gathering::Gathering;
+
+pub use tracking::{Followed, FragmentTracker, TrackingLimits};
 
 /// How much is kept for fragments whose packet is not whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,6 +53,8 @@ pub enum Refusal {
     NotFragment,
     /// It overlaps another, or is behind the end; its packet is given up.
     Overlap,
+    /// Nothing is known of its packet's first fragment.
+    FirstMissing,
     /// The first fragment does not show the next layer's header (RFC 1858, section 3; RFC 3128;
     /// RFC 8200, section 4.5), or a later one could change it.
     Tiny,
@@ -75,6 +80,14 @@ struct Key {
     /// Zero in IPv6, where fragments may differ in it.
     protocol: u8,
     identification: u32,
+}
+
+/// A fragment, and to which packet it belongs.
+struct Part {
+    key: Key,
+    outline: IpPacket,
+    /// Of its data.
+    octets: usize,
 }
 
 /// The fragments that wait for others.
@@ -137,26 +150,14 @@ impl Reassembler {
         let chain = HeaderChain::parse(octets).ok_or(Refusal::Malformed)?;
         let fragment = chain.fragment.ok_or(Refusal::NotFragment)?;
         let packet = octets.get(..chain.total).ok_or(Refusal::Malformed)?;
-        let data = packet
-            .get(data_start(&chain, fragment)..)
-            .ok_or(Refusal::Malformed)?;
         if !fragment.is_part() {
             return gathering::unwrap_whole(packet, fragment).map(Some);
         }
-        let outline = ip::parse(packet).ok_or(Refusal::Malformed)?;
-        let is_ipv6 = outline.flow.is_ipv6();
-        check_length(fragment, data)?;
-        check_not_tiny(&chain, fragment, packet, is_ipv6)?;
-        let key = Key {
-            is_ipv6,
-            source: outline.flow.source_bits(),
-            destination: outline.flow.destination_bits(),
-            protocol: if is_ipv6 { 0 } else { chain.protocol },
-            identification: fragment.identification,
-        };
-        let headers = packet.len().saturating_sub(data.len());
-        let piece = gathering::Piece::new(packet, headers, fragment, outline.traffic_class);
-        self.add(key, &piece, now_ns)
+        let part = Part::read(&chain, fragment, packet)?;
+        let headers = packet.len().saturating_sub(part.octets);
+        let class = part.outline.traffic_class;
+        let piece = gathering::Piece::new(packet, headers, fragment, class);
+        self.add(part.key, &piece, now_ns)
     }
 
     /// Give up what is too old; [`Self::insert`] does it too.
@@ -251,6 +252,31 @@ impl Reassembler {
         self.ages.remove(&gathering.number);
         self.octets = self.octets.saturating_sub(gathering.octets());
         Some(gathering)
+    }
+}
+
+impl Part {
+    /// Read a fragment and check what can be said of it alone.
+    fn read(chain: &HeaderChain, fragment: Fragment, packet: &[u8]) -> Result<Self, Refusal> {
+        let data = packet
+            .get(data_start(chain, fragment)..)
+            .ok_or(Refusal::Malformed)?;
+        let outline = ip::parse(packet).ok_or(Refusal::Malformed)?;
+        let is_ipv6 = outline.flow.is_ipv6();
+        check_length(fragment, data)?;
+        check_not_tiny(chain, fragment, packet, is_ipv6)?;
+        let key = Key {
+            is_ipv6,
+            source: outline.flow.source_bits(),
+            destination: outline.flow.destination_bits(),
+            protocol: if is_ipv6 { 0 } else { chain.protocol },
+            identification: fragment.identification,
+        };
+        Ok(Self {
+            key,
+            outline,
+            octets: data.len(),
+        })
     }
 }
 

@@ -145,6 +145,7 @@ fn engine() -> Engine {
         esn: false,
         replay_window: 32,
         selectors,
+        stateful_fragments: false,
         lifetimes: Lifetimes::default(),
         ready_after: None,
         sequence: SequenceState::default(),

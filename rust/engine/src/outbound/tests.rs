@@ -39,6 +39,7 @@ fn add_sa(engine: &Engine) {
         esn: false,
         replay_window: 0,
         selectors: everything(),
+        stateful_fragments: false,
         lifetimes: Lifetimes::default(),
         ready_after: None,
         sequence: SequenceState::default(),
@@ -134,7 +135,12 @@ fn an_sa_that_comes_while_a_packet_is_put_on_hold_frees_it() {
     add_sa(&engine);
     let policy = before.spd.entry(0).unwrap();
     assert_eq!(
-        engine.wait_for_sa(policy, &outgoing, before.generation),
+        engine.wait_for_sa(
+            policy,
+            outgoing.packet.ip().flow,
+            &outgoing,
+            before.generation
+        ),
         Flow::Continue(())
     );
     assert!(engine.has_released());

@@ -34,6 +34,7 @@ fn sa(spi: u32, first: u8, last: u8, within: Option<SaId>) -> Entry {
         esn: false,
         replay_window: 0,
         selectors: SelectorPair::new(selector(0, 255), selector(first, last)),
+        stateful_fragments: false,
         lifetimes: Lifetimes::default(),
         ready_after: None,
         sequence: SequenceState::default(),

@@ -87,6 +87,7 @@ pub(crate) fn sa_ab(direction: Direction, suite: Suite) -> SaConfig {
         esn: false,
         replay_window: if suite.has_integrity() { 64 } else { 0 },
         selectors: if is_outbound { nets(1, 2) } else { nets(2, 1) },
+        stateful_fragments: false,
         lifetimes: Lifetimes::default(),
         ready_after: None,
         sequence: SequenceState::default(),

@@ -117,6 +117,7 @@ impl Shape {
             sequence: SequenceState::default(),
             replay_window: if self.second & 0x20 != 0 { 64 } else { 0 },
             selectors: everything(),
+            stateful_fragments: false,
             lifetimes: Lifetimes::default(),
             ready_after: None,
         }
