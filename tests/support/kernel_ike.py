@@ -11,6 +11,7 @@ inside the User-Mode Linux with its usual plugin for the kernel.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from ipaddress import ip_address
 from pathlib import Path as FilePath
 
@@ -130,13 +131,22 @@ class KernelIke:
         path = Path(Endpoint(OURS, IKE_PORT), Endpoint(THEIRS, IKE_PORT))
         self.endpoint.initiate(connection, None, path, self._clock.now())
         self._drain()
-        self.kernel.serve(self._receive, lambda: bool(self.children), f"{connection} to be up")
+        self.wait_until(lambda: bool(self.children), f"{connection} to be up")
+
+    def rekey_child(self, child: str) -> None:
+        """Ask for a successor of a child from our side."""
+        self.endpoint.rekey_child(child, self._clock.now())
+        self._drain()
+
+    def wait_until(self, condition: Callable[[], bool], what: str) -> None:
+        """Carry frames until a condition is true."""
+        self.kernel.serve(self._receive, condition, what)
 
     def terminate(self, connection: str) -> None:
         """End what there is of a connection, at both ends."""
         self.endpoint.terminate_ike(connection, self._clock.now())
         self._drain()
-        self.kernel.serve(self._receive, lambda: self.endpoint.is_quiet, f"the end of {connection}")
+        self.wait_until(lambda: self.endpoint.is_quiet, f"the end of {connection}")
 
     def answer_to(self, request: Packet) -> Packet:
         """Send a packet through the SAs and wait for the first one that comes back."""
