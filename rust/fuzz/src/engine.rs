@@ -5,12 +5,13 @@
 //! what, two with a length, and the octets. `rust/engine/tests/corpus.rs` runs the saved corpus
 //! through the same functions.
 
-use perilune_wire::ip;
 use perilune_wire::segment::Superpacket;
 use perilune_wire::virtio_net_hdr;
 
 #[path = "engine/forgery.rs"]
 mod forgery;
+#[path = "engine/oracle.rs"]
+mod oracle;
 #[path = "engine/world.rs"]
 mod world;
 
@@ -23,7 +24,7 @@ pub(crate) fn run(data: &[u8]) {
     let Some(([first, second], mut deeds)) = data.split_first_chunk() else {
         return;
     };
-    let mut world = World::new(Shape::of(*first, *second));
+    let mut world = World::new(Shape::of(*first, *second, data));
     for _ in 0..MOST_DEEDS {
         let Some(([what, high, low], rest)) = deeds.split_first_chunk() else {
             break;
@@ -39,9 +40,11 @@ pub(crate) fn run(data: &[u8]) {
 fn act(world: &mut World, what: u8, octets: &[u8]) {
     match what {
         0 => send(world, octets),
-        1 => world.arrive(octets),
-        2 => world.arrive_esp(octets),
-        3 => world.arrive(&forgery::esp(octets, world.shape.is_ipv6())),
+        1 => oracle::refused(&world.arrive(octets)),
+        2 => oracle::refused(&world.arrive_esp(octets)),
+        3 => {
+            world.arrive(&forgery::esp(octets, world.shape.is_ipv6()));
+        }
         4 => {
             if let Some(packet) = forgery::ah(octets, world.shape.is_ipv6()) {
                 world.arrive(&packet);
@@ -60,8 +63,17 @@ fn act(world: &mut World, what: u8, octets: &[u8]) {
 fn send(world: &mut World, octets: &[u8]) {
     let plain = [&[0; virtio_net_hdr::OCTETS], octets].concat();
     for frame in [octets, plain.as_slice()] {
-        for packet in world.seal(frame) {
-            world.arrive(&packet);
+        let sealed = world.seal(frame);
+        oracle::accounted(world, frame, &sealed);
+        for packet in sealed {
+            oracle::hidden(world, frame, &packet);
+            let opened = match &packet.bare {
+                Some(esp) => world.arrive_esp(esp),
+                None => world.arrive(&packet.whole),
+            };
+            oracle::same(world, frame, &opened);
+            let again = world.arrive(&packet.whole);
+            assert!(again.is_empty() || !world.shape.has_window(), "replayed");
         }
     }
 }
@@ -71,10 +83,4 @@ fn arrive_clear(world: &mut World, octets: &[u8]) {
     if let Some(packet) = Superpacket::parse(&frame) {
         assert!(!world.is_let_in(&packet), "all traffic is to be protected");
     }
-}
-
-/// What leaves an engine is a whole packet.
-fn assert_sound(packet: &[u8]) {
-    let outline = ip::parse(packet).expect("a sound packet");
-    assert_eq!(outline.total, packet.len());
 }

@@ -95,6 +95,15 @@ def test_line_that_cannot_be_read_is_shown_as_such(
     assert run(capsys, "audit", "verify", str(path))[0] == ExitCode.NOT_WHOLE
 
 
+def test_a_forged_line_only_prints(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    path, clears = tmp_path / "forged.log", "\x1b[2J\x7f"
+    fields = {"n": 1, "time": clears, "event": clears, "previous": "", clears: [clears, "a b"]}
+    path.write_text(json.dumps(fields) + "\n")
+    _, out, _ = run(capsys, "audit", "show", str(path))
+    assert out.removesuffix("\n").isprintable()
+    assert out.count("\\u001b[2J\\u007f") == 4
+
+
 def test_log_is_followed_through_a_new_file(log: AuditLog, tmp_path: Path) -> None:
     path = log.state.path
     output = tmp_path / "output"

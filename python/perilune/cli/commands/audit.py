@@ -43,9 +43,9 @@ def show(file: FilePath | None, follow: bool, as_json: bool, uri: str) -> None:
     log = file or _asked(uri)[0]
     for path in older_files(log):
         for line in _lines(path):
-            click.echo(_shown(line, as_json))
+            click.echo(_as_it_is(line) if as_json else shown(line))
     for line in _followed(log) if follow else _lines(log):
-        click.echo(_shown(line, as_json))
+        click.echo(_as_it_is(line) if as_json else shown(line))
 
 
 @audit.command()
@@ -86,25 +86,27 @@ def _asked(uri: str) -> tuple[FilePath, Head]:
     return FilePath(text_of(answer, "path")), Head.parse(text_of(answer, "head"))
 
 
-def _shown(line: bytes, as_json: bool) -> str:
-    if as_json:
-        return line.decode("ascii", errors="backslashreplace").rstrip("\n")
+def shown(line: bytes) -> str:
+    """Return what a line says in words; whoever wrote it, a terminal only prints them."""
     try:
         document = decode_line(line)
     except LocalError as error:
         return f"(a line that cannot be read: {error})"
-    words = [str(document.pop("n")), str(document.pop("time")), str(document.pop("event"))]
+    words = [_word(document.pop(key)) for key in ("n", "time", "event")]
     document.pop("previous")
-    words += [f"{key}={_value_text(value)}" for key, value in document.items()]
+    words += [f"{_word(key)}={_word(value)}" for key, value in document.items()]
     return " ".join(words)
 
 
-def _value_text(value: object) -> str:
+def _as_it_is(line: bytes) -> str:
+    return line.decode("ascii", errors="backslashreplace").rstrip("\n")
+
+
+def _word(value: object) -> str:
     """Return a field as one word, or in quotes."""
-    if isinstance(value, list):
-        return ",".join(map(str, value))
-    text = str(value)
-    return text if text.isascii() and text.isprintable() and " " not in text and text else json.dumps(text)
+    text = ",".join(map(str, value)) if isinstance(value, list) else str(value)
+    is_word = text.isascii() and text.isprintable() and " " not in text and text
+    return text if is_word else json.dumps(text).replace("\x7f", "\\u007f")
 
 
 def _lines(path: FilePath) -> Iterator[bytes]:

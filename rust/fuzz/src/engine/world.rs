@@ -2,13 +2,14 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use aws_lc_rs::digest;
 use perilune_engine::*;
 use perilune_wire::ip;
 use perilune_wire::ipcomp::CPI_DEFLATE;
 use perilune_wire::segment::Superpacket;
 
-use super::assert_sound;
 use super::forgery::{KEY, SPI};
+use super::oracle::{assert_sound, segments};
 
 const POLICY: PolicyId = PolicyId(1);
 
@@ -17,6 +18,8 @@ const POLICY: PolicyId = PolicyId(1);
 pub(super) struct Shape {
     first: u8,
     second: u8,
+    /// Of the input, so that the fuzzer cannot learn what an encrypted octet will be.
+    secret: [u8; 32],
 }
 
 pub(super) struct World {
@@ -26,15 +29,46 @@ pub(super) struct World {
     sealer: OutboundWorker,
     opener: InboundWorker,
     pub(super) now: Instant,
+    /// How many packets the receiver's host got.
+    delivered: u64,
+    /// Packets that a frame has not become, as the sender counted them.
+    pub(super) not_sealed: u64,
+}
+
+/// A packet on its way.
+pub(super) struct OnWire {
+    /// With its IP header.
+    pub(super) whole: Vec<u8>,
+    /// Its ESP alone, where a socket makes the header.
+    pub(super) bare: Option<Vec<u8>>,
 }
 
 impl Shape {
-    pub(super) fn of(first: u8, second: u8) -> Self {
-        Self { first, second }
+    pub(super) fn of(first: u8, second: u8, input: &[u8]) -> Self {
+        let digest = digest::digest(&digest::SHA256, input);
+        Self {
+            first,
+            second,
+            secret: *digest.as_ref().first_chunk().expect("32 octets"),
+        }
     }
 
     pub(super) fn is_ipv6(self) -> bool {
         self.first & 0x04 != 0
+    }
+
+    pub(super) fn has_window(self) -> bool {
+        self.second & 0x20 != 0
+    }
+
+    /// Whether packets come out as they went in, one for one.
+    pub(super) fn is_transparent(self) -> bool {
+        self.mode(1) == Mode::Tunnel && self.second & 0x03 == 0
+    }
+
+    /// Whether nobody without the key can read anything.
+    pub(super) fn is_secret(self) -> bool {
+        matches!(self.suite(), Suite::Combined(_))
     }
 
     fn mode(self, local: u8) -> Mode {
@@ -87,10 +121,9 @@ impl Shape {
             2
         };
         let suite = self.suite();
-        let octets = |count: usize| KEY[..count].to_vec();
         let keys = Keys::new(
-            octets(suite.encryption_key_octets()),
-            octets(suite.integrity_key_octets()),
+            self.secret[..suite.encryption_key_octets()].to_vec(),
+            KEY[..suite.integrity_key_octets()].to_vec(),
         );
         let is_udp = self.first & 0x20 != 0 && suite.protocol() == Protocol::Esp;
         SaConfig {
@@ -115,7 +148,7 @@ impl Shape {
             keys,
             esn: self.first & 0x40 != 0,
             sequence: SequenceState::default(),
-            replay_window: if self.second & 0x20 != 0 { 64 } else { 0 },
+            replay_window: if self.has_window() { 64 } else { 0 },
             selectors: everything(),
             stateful_fragments: false,
             lifetimes: Lifetimes::default(),
@@ -146,37 +179,35 @@ impl World {
             sealer,
             opener,
             now,
+            delivered: 0,
+            not_sealed: 0,
         }
     }
 
-    /// Seal a frame of the device, and tell each packet that leaves, with an IP header.
-    pub(super) fn seal(&mut self, frame: &[u8]) -> Vec<Vec<u8>> {
+    /// Seal a frame of the device, and tell each packet that leaves.
+    pub(super) fn seal(&mut self, frame: &[u8]) -> Vec<OnWire> {
         let mut batch = SealedBatch::with_capacity(0);
         let mut packets = Vec::new();
+        let before = drops(&self.sender);
         for _ in 0..1000 {
             let progress = self
                 .sender
                 .seal(&mut self.sealer, frame, self.now, &mut batch);
-            packets.extend(batch.whole().map(<[u8]>::to_vec));
-            for packet in &packets {
-                assert_sound(packet);
-            }
             assert_eq!(batch.bypass().len(), 0, "all traffic is to be protected");
-            for esp in batch.to_packets() {
-                self.arrive_esp(&esp);
-            }
+            packets.extend(on_wire(&batch));
             batch.clear();
             if progress == Progress::Done {
+                self.not_sealed = drops(&self.sender) - before;
                 return packets;
             }
         }
         panic!("one frame fills a thousand batches");
     }
 
-    /// A whole IP packet comes from the network.
-    pub(super) fn arrive(&mut self, octets: &[u8]) {
+    /// A whole IP packet comes from the network; returned is what the host gets.
+    pub(super) fn arrive(&mut self, octets: &[u8]) -> Vec<Vec<u8>> {
         let Some(outline) = ip::parse(octets) else {
-            return;
+            return Vec::new();
         };
         let from = PathInfo {
             local: SocketAddr::new(outline.flow.destination(), 4500),
@@ -187,12 +218,18 @@ impl World {
             flow_label: outline.flow_label,
         };
         let mut packet = octets.to_vec();
+        let before = drops(&self.receiver);
         let (engine, now) = (&self.receiver, self.now);
-        take_all(|out| engine.open_packet(&mut self.opener, &mut packet, &from, now, out));
+        let opened =
+            take_all(|out| engine.open_packet(&mut self.opener, &mut packet, &from, now, out));
+        if !outline.is_fragment {
+            self.note(&opened, before);
+        }
+        opened
     }
 
-    /// ESP comes out of a socket.
-    pub(super) fn arrive_esp(&mut self, octets: &[u8]) {
+    /// ESP comes out of a socket; returned is what the host gets.
+    pub(super) fn arrive_esp(&mut self, octets: &[u8]) -> Vec<Vec<u8>> {
         let from = PathInfo {
             local: end(self.shape.is_ipv6(), 2),
             remote: end(self.shape.is_ipv6(), 1),
@@ -202,8 +239,22 @@ impl World {
             flow_label: 0,
         };
         let mut packet = octets.to_vec();
+        let before = drops(&self.receiver);
         let (engine, now) = (&self.receiver, self.now);
-        take_all(|out| engine.open(&mut self.opener, &mut packet, &from, now, out));
+        let opened = take_all(|out| engine.open(&mut self.opener, &mut packet, &from, now, out));
+        self.note(&opened, before);
+        opened
+    }
+
+    /// One packet came, and it is with the host or counted as dropped.
+    fn note(&mut self, opened: &[Vec<u8>], before: u64) {
+        let delivered = u64::try_from(opened.len()).expect("few");
+        assert_eq!(
+            delivered + drops(&self.receiver) - before,
+            1,
+            "accounted for once"
+        );
+        self.delivered += delivered;
     }
 
     pub(super) fn is_let_in(&mut self, packet: &Superpacket<'_>) -> bool {
@@ -228,22 +279,44 @@ impl World {
                 assert_sound(&reply);
             }
             let _ = engine.take_events(usize::MAX);
-            let _ = engine.stats();
         }
+        let sas = self.receiver.stats().sas;
+        let carried: u64 = sas.iter().map(|sa| sa.packets).sum();
+        assert!(
+            self.delivered <= carried,
+            "only what an SA carried is delivered"
+        );
     }
 }
 
-/// Take everything out of batches until the engine is done; each frame has a sound packet.
-fn take_all(mut open: impl FnMut(&mut OpenedBatch) -> Progress) {
+/// What is in a batch, in order.
+fn on_wire(batch: &SealedBatch) -> Vec<OnWire> {
+    let runs = batch.runs().iter();
+    let mut bare = runs.flat_map(|run| batch.octets(run).chunks(run.segment_size));
+    let packets = batch.to_packets().into_iter().map(|whole| {
+        assert_sound(&whole);
+        let bare = bare.next().map(<[u8]>::to_vec);
+        OnWire { whole, bare }
+    });
+    packets.collect()
+}
+
+fn drops(engine: &Engine) -> u64 {
+    engine.stats().drops.iter().map(|(_, count)| count).sum()
+}
+
+/// Take everything out of batches until the engine is done, packet by packet.
+fn take_all(mut open: impl FnMut(&mut OpenedBatch) -> Progress) -> Vec<Vec<u8>> {
     let mut batch = OpenedBatch::with_capacity(0);
+    let mut packets = Vec::new();
     for _ in 0..10 {
         let progress = open(&mut batch);
         for frame in batch.frames() {
-            assert!(Superpacket::parse(frame).is_some(), "the device takes it");
+            packets.extend(segments(frame).expect("the device takes it"));
         }
         batch.clear();
         if progress == Progress::Done {
-            return;
+            return packets;
         }
     }
     panic!("one packet fills ten batches");
