@@ -7,7 +7,15 @@ from ipaddress import ip_address, ip_network
 
 from perilune.databases.changes import AddPolicy, AddSa, Change
 from perilune.databases.processing import InnerAddresses, Mode, Processing, SecurityProtocol
-from perilune.databases.sad import Direction, Encapsulation, EspKeys, Lifetime, SadEntry, SaName
+from perilune.databases.sad import (
+    Direction,
+    Encapsulation,
+    EspKeys,
+    Lifetime,
+    SadEntry,
+    SaName,
+    SequenceState,
+)
 from perilune.databases.spd import Action, PolicyId, SpdEntry
 from perilune.dataplane.engine import Engine
 from perilune.model.address import Endpoint, Path
@@ -22,6 +30,8 @@ START = Instant(1_000_000_000)
 POLICY = PolicyId(1)
 LEFT_SPI = Spi(0x1000_0001)
 RIGHT_SPI = Spi(0x2000_0002)
+CPIS = (0x4711, 0x4712)
+"""Of compressed packets to the right, and of the others."""
 
 
 def aead(algorithm: EncrId, bits: int, *, esn: bool = False) -> EspSuite:
@@ -94,6 +104,10 @@ class Tunnel:
     """Of the SA to the right, and of the other."""
 
     lifetime: Lifetime = field(default_factory=Lifetime)
+    sequence: SequenceState = field(default_factory=SequenceState)
+    """Where the numbers of both SAs begin, at either end."""
+
+    compressed: bool = False
 
     def policy(self, *, at_left: bool = True) -> AddPolicy:
         local, remote = (self.left, self.right) if at_left else (self.right, self.left)
@@ -123,7 +137,11 @@ class Tunnel:
             path=self.path if at_left else Path(self.path.remote, self.path.local),
             encapsulation=self.encapsulation,
             protocol=self.protocol,
-            processing=Processing(mode=self.mode, inner=self._inner(local, remote)),
+            processing=Processing(
+                mode=self.mode,
+                inner=self._inner(local, remote),
+                compression=CPIS[0 if to_right else 1] if self.compressed else None,
+            ),
             suite=self.suite,
             allow_insecure=self.suite.is_insecure,
             replay_window_packets=128 if self.suite.has_integrity else 0,
@@ -131,6 +149,7 @@ class Tunnel:
             local=selectors(local),
             remote=selectors(remote),
             lifetime=self.lifetime,
+            sequence=self.sequence,
         )
 
     def _inner(self, local: str, remote: str) -> InnerAddresses | None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from perilune.databases.processing import SecurityProtocol
+from perilune.databases.processing import Mode, Processing, SecurityProtocol
 from perilune.databases.sad import Direction, Encapsulation, EspKeys, SadEntry
 from perilune.model.address import Endpoint
 from perilune.model.iana import EncrId, IntegId, SnId
@@ -85,10 +85,10 @@ def inner(entry: SadEntry) -> str:
     return f"src {src} dst {dst}"
 
 
-def name(entry: SadEntry) -> str:
+def name(entry: SadEntry, protocol: str = "") -> str:
     """Return protocol and addresses of an SA."""
     src, dst = ends(entry)
-    return f"src {src.address} dst {dst.address} proto {entry.protocol.name.lower()}"
+    return f"src {src.address} dst {dst.address} proto {protocol or entry.protocol.name.lower()}"
 
 
 def form(entry: SadEntry) -> str:
@@ -106,7 +106,7 @@ def state(entry: SadEntry, *, window_packets: int = 64) -> str:
     src, dst = ends(entry)
     options = [f"replay-window {window_packets}"]
     if entry.suite.sequence_numbers is SnId.PARTIALLY_TRANSMITTED_64:
-        options.append("flag esn")
+        options.append(f"flag esn {numbers(entry)}")
     if entry.protocol is SecurityProtocol.AH and src.address.version == 4:
         # Linux pads its ICV to 64 bits over IPv4 too, where 32 are meant (RFC 4302, section 3.3.3.2.1)
         options.append("flag align4")
@@ -118,6 +118,29 @@ def state(entry: SadEntry, *, window_packets: int = 64) -> str:
     return f"xfrm state add {name(entry)} spi {int(entry.spi):#x} {form(entry)} {' '.join(options)}"
 
 
+def numbers(entry: SadEntry) -> str:
+    """Return which sequence numbers of 64 bits were used: sent by the kernel, or received."""
+    high, low = divmod(entry.sequence.used, 1 << 32)
+    used = "oseq" if entry.direction is Direction.INBOUND else "seq"
+    return f"replay-{used} {low:#x} replay-{used}-hi {high:#x}" if high or low else ""
+
+
+def compressed(entry: SadEntry) -> list[str]:
+    """Return what gives the kernel the other end of an SA with IPComp in it, which are two SAs there.
+
+    A packet that compression would make longer is not compressed, so what comes in need not be.
+    """
+    comp, esp = name(entry, "comp"), replace(entry, processing=Processing(mode=Mode.TRANSPORT))
+    cpi = f"{entry.processing.compression:#x}"
+    policy, level = ("in", "use") if entry.direction is Direction.OUTBOUND else ("out", "required")
+    templates = f"tmpl {comp} {form(entry)} level {level} tmpl {name(esp)} {form(esp)}"
+    return [
+        f"xfrm state add {comp} spi {cpi} {form(entry)} comp deflate sel {inner(entry)}",
+        f"{state(esp)} flag af-unspec",
+        f"xfrm policy add {inner(entry)} dir {policy} priority 2 {templates}",
+    ]
+
+
 def bundle(entries: Sequence[SadEntry]) -> list[str]:
     """Return what gives the kernel the other end of SAs that are within each other, and policies for them.
 
@@ -125,6 +148,8 @@ def bundle(entries: Sequence[SadEntry]) -> list[str]:
         entries: SAs of one direction as we have them, the innermost first.
     """
     first = entries[0]
+    if first.processing.compression is not None:
+        return compressed(first)
     templates = " ".join(f"tmpl {name(entry)} {form(entry)}" for entry in entries)
     policies = ("in", "fwd") if first.direction is Direction.OUTBOUND else ("out",)
     return [

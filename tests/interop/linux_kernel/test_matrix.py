@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 import pytest
 
 from perilune.databases.processing import Mode, SecurityProtocol
-from perilune.databases.sad import Direction, Encapsulation
+from perilune.databases.sad import Direction, Encapsulation, SequenceState
 from perilune.model.address import NAT_T_PORT
-from perilune.model.iana import EncrId, IntegId
+from perilune.model.iana import EncrId, IntegId, SnId
 from perilune.model.spi import Spi
-from support.esp_tunnel import AES_GCM, Tunnel, aead, cbc, null, path, separate
+from support.esp_tunnel import AES_GCM, CPIS, Tunnel, aead, cbc, null, path, separate
 from support.kernel_peer import (
     ENDS4,
     ENDS6,
@@ -84,6 +84,10 @@ AH_SUITES = (
 )
 """Rows of the table."""
 
+ESN_SUITES = tuple(suite for suite in ESP_SUITES if suite.sequence_numbers is SnId.PARTIALLY_TRANSMITTED_64)
+NEAR_THE_EDGE = SequenceState(used=(1 << 32) - 3)
+"""The third packet is the first whose high half is not zero."""
+
 OTHER_SPIS = (Spi(0x3000_0003), Spi(0x4000_0004))
 LENGTHS = (0, 1, 702, 1303)
 """Octets in the echo requests: each remainder of the block length, and what nearly fills a frame."""
@@ -118,6 +122,23 @@ def cases() -> Iterator[Case]:
             yield Case("host's ESP within gateway's", column, host_within_gateway(shape))
 
 
+def cases_across_the_edge() -> Iterator[Case]:
+    """Give SAs whose numbers leave their first 32 bits, in a tunnel and in transport mode."""
+    for column in ("tunnel 4in4", "transport 6"):
+        shape = replace(SHAPES[column], sequence=NEAR_THE_EDGE)
+        for suite in ESN_SUITES:
+            yield Case(f"ESP {suite} across 2^32", column, replace(shape, suite=suite))
+        for suite in AH_SUITES[-1:]:
+            name = f"AH {str(suite).partition('/')[2]} across 2^32"
+            yield Case(name, column, replace(shape, protocol=SecurityProtocol.AH, suite=suite))
+
+
+def compressed_cases() -> Iterator[Case]:
+    """Give SAs with IPComp in them."""
+    for column in ("tunnel 4in4", "tunnel 6in6", "transport 4", "transport 6"):
+        yield Case(f"IPComp in ESP {AES_GCM}", column, replace(SHAPES[column], compressed=True))
+
+
 def in_udp(shape: Tunnel) -> Tunnel:
     """Return the same with ESP in UDP."""
     ends = shape.path.local.address, shape.path.remote.address
@@ -142,7 +163,8 @@ def host_within_gateway(shape: Tunnel) -> Tunnel:
 # covers R4302-2.2-1
 # covers R4302-2.6-1
 # covers R4302-3.3.3.2-1
-@pytest.mark.parametrize("case", list(cases()), ids=str)
+# covers R4303-A-1
+@pytest.mark.parametrize("case", [*cases(), *cases_across_the_edge()], ids=str)
 def test_an_echo_each_way(case: Case, peer: KernelPeer) -> None:
     """What either side sends is answered through the other's SAs."""
     peer.key(case.tunnel)
@@ -156,4 +178,23 @@ def test_an_echo_each_way(case: Case, peer: KernelPeer) -> None:
     counters = peer.ping_from_kernel(octets=333)
     spis = [sa.spi for direction in Direction for sa in case.tunnel.bundle(direction)]
     assert counters.packets == dict.fromkeys(spis, len(LENGTHS) + 1)
+    assert counters.failures == {}
+
+
+@pytest.mark.parametrize("case", list(compressed_cases()), ids=str)
+def test_an_echo_each_way_compressed(case: Case, peer: KernelPeer) -> None:
+    """Long ones are compressed by whoever sends them, short ones travel as they are."""
+    peer.key(case.tunnel)
+
+    for octets in LENGTHS:
+        request = echo_request(case.tunnel, octets)
+        answer, wanted = peer.answer_to(request), echo_reply(request)
+        assert (answer.src, answer.dst) == (wanted.src, wanted.dst)
+        assert transport(answer) == transport(wanted)
+
+    counters = peer.ping_from_kernel(octets=333)
+    to_kernel = case.tunnel.sa(Direction.OUTBOUND).spi
+    assert counters.packets[to_kernel] == len(LENGTHS) + 1
+    # The kernel took off IPComp of ours: of the requests that are long, and of our answer.
+    assert counters.packets[CPIS[0]] == sum(octets > 300 for octets in LENGTHS) + 1
     assert counters.failures == {}
