@@ -51,7 +51,8 @@ impl<'a> Superpacket<'a> {
                 let start = usize::from(header.csum_start);
                 let field = start.checked_add(usize::from(header.csum_offset))?;
                 packet.get(field..field.checked_add(2)?)?;
-                Cut::Checksum { start, field }
+                // Or the packet that is sent is another one than policies were asked about.
+                (field >= end_of_selectors(&ip)?).then_some(Cut::Checksum { start, field })?
             }
             gso => Self::plan_segments(packet, &ip, gso, usize::from(header.gso_size))?,
         };
@@ -214,6 +215,15 @@ impl<'a> Superpacket<'a> {
         put(header, 4, first.wrapping_add(step).to_be_bytes());
         ip::set_ipv4_checksum(header, self.ip.transport);
     }
+}
+
+/// Where a packet's addresses, protocol and ports, or type and code, are all in front of.
+fn end_of_selectors(ip: &IpPacket) -> Option<usize> {
+    let octets = match ip.flow.protocol() {
+        ip::ICMP | ip::ICMPV6 => 2,
+        _ => 4,
+    };
+    ip.transport.checked_add(octets)
 }
 
 /// As much of the payload as this segment takes.

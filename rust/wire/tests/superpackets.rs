@@ -300,3 +300,45 @@ fn a_missing_checksum_is_completed() {
     let frame = [outside.to_octets().as_slice(), &shape.packet()].concat();
     assert!(Superpacket::parse(&frame).is_none());
 }
+
+/// A device that puts its checksum where addresses, protocol or ports are could send a packet past
+/// the policy that was asked about another one.
+#[test]
+fn a_checksum_is_never_where_a_policy_looks() {
+    for (protocol, first) in [(6, 4), (17, 4), (132, 4), (1, 2), (58, 2)] {
+        for ipv6 in [false, true] {
+            let shape = Shape {
+                ipv6,
+                is_tcp: true,
+                options: 0,
+                payload: vec![3; 5],
+                size: 5,
+                flags: 0,
+                identification: 1,
+                sequence: 0,
+            };
+            let mut packet = shape.packet();
+            packet[if ipv6 { 6 } else { 9 }] = protocol;
+            let transport = shape.transport();
+            for start in 0..transport + 2 {
+                for field in start..packet.len() {
+                    let header = VirtioNetHdr {
+                        flags: NEEDS_CSUM,
+                        csum_start: u16::try_from(start).unwrap(),
+                        csum_offset: u16::try_from(field - start).unwrap(),
+                        ..VirtioNetHdr::PLAIN
+                    };
+                    let frame = [&header.to_octets(), &packet[..]].concat();
+                    let may_be = field >= transport + first && field + 2 <= packet.len();
+                    let cut = Superpacket::parse(&frame);
+                    assert_eq!(cut.is_some(), may_be, "{protocol} {start} {field}");
+                    if let Some(cut) = cut {
+                        let mut written = vec![0; cut.octets(0)];
+                        cut.write(0, &mut written);
+                        assert_eq!(ip::parse(&written).unwrap().flow, cut.ip().flow);
+                    }
+                }
+            }
+        }
+    }
+}

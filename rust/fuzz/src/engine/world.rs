@@ -63,7 +63,10 @@ impl Shape {
 
     /// Whether packets come out as they went in, one for one.
     pub(super) fn is_transparent(self) -> bool {
-        self.mode(1) == Mode::Tunnel && self.second & 0x03 == 0
+        let processing = self.processing(1);
+        let is_whole =
+            processing.path_mtu.is_none() && processing.fragmentation != Fragmentation::Before;
+        processing.mode == Mode::Tunnel && is_whole
     }
 
     /// Whether nobody without the key can read anything.
