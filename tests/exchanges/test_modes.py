@@ -264,12 +264,13 @@ def test_packet_that_wants_transport_mode_goes_first_into_the_selectors() -> Non
 
 @pytest.mark.parametrize("tfc", [1000, TfcToPathMtu.PATH_MTU])
 def test_only_what_is_sent_is_padded(tfc: int | TfcToPathMtu) -> None:
-    form = ChildForm(tfc=tfc, df=DontFragment.CLEAR, dscp=DscpMap.all_to(0), path_mtu=1400)
+    form = ChildForm(tfc=tfc, dummies=9, df=DontFragment.CLEAR, dscp=DscpMap.all_to(0), path_mtu=1400)
     pair = Pair(left_entry=left(children=(child(form=form),)))
     pair.establish()
     (outbound,) = pair.left.sas(Direction.OUTBOUND).values()
     (inbound,) = pair.left.sas(Direction.INBOUND).values()
     assert (outbound.processing.tfc, inbound.processing.tfc) == (tfc, None)
+    assert (outbound.processing.dummies, inbound.processing.dummies) == (9, 0)
     shape = outbound.processing
     assert (shape.df, shape.dscp, shape.path_mtu) == (DontFragment.CLEAR, DscpMap.all_to(0), 1400)
 

@@ -7,9 +7,10 @@ from ipaddress import ip_address, ip_network
 
 from exchanges.insider import Insider
 from exchanges.pair import Pair
-from exchanges.settings import child, left, right, secret, selectors
+from exchanges.settings import LEFT_NET, RIGHT_NET, child, left, right, secret, selectors
 from perilune.config.load import load_text
-from perilune.databases.conditions import Conditions, Masked, Populate
+from perilune.databases.conditions import UNCONDITIONAL, Conditions, Masked, Populate
+from perilune.databases.pad import StartAction
 from perilune.databases.sad import Direction
 from perilune.databases.spd import Action, PolicyId, SpdTemplate
 from perilune.dataplane.events import Flow
@@ -239,3 +240,31 @@ def test_child_of_ike_auth_is_asked_for_again_for_the_packet_alone() -> None:
     assert "10.1.0.0/16" in in_auth.ours
     assert "10.1.0.7/32 === " in again.ours
     assert not pair.left.children
+
+
+# covers R4301-4.4.1.1-8
+def test_an_sa_serves_the_entry_whose_packet_asked_for_it() -> None:
+    """Of two entries with the same selectors, one is about a user of this host."""
+    pair = Pair()
+    trapped = child(start_action=StartAction.TRAP)
+    of_user = SpdTemplate(
+        name="alice",
+        order=5,
+        action=Action.PROTECT,
+        local=selectors(LEFT_NET),
+        remote=selectors(RIGHT_NET),
+        conditions=Conditions(user=1000),
+        connection=left().name,
+        child="net",
+    )
+    pair.left.load(left(children=(trapped,)), secret(), pair.now, policies=[of_user])
+    pair.do(lambda now: None)
+    own = f"{left().name}/net"
+    for name in (own, "alice", own):
+        acquire(pair, name, flow("10.2.0.9", 80))
+        latest = list(pair.left.data_plane.sas.values())[-1]
+        assert pair.left.data_plane.policies[latest.policy].name == name
+    sas = pair.left.data_plane.sas.values()
+    assert len({sa.policy for sa in sas}) == 2
+    others = pair.right.data_plane.policies.values()
+    assert {one.conditions for one in others} == {UNCONDITIONAL}, "nobody told the peer of users"

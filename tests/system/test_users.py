@@ -86,6 +86,7 @@ def both(sites: Sites, directory: Path, others: str) -> Iterator[Perilune]:
         yield daemon
 
 
+# covers R4301-4.4.1.1-8
 def test_the_tunnel_is_one_user_s_alone(leaky_sites: Sites, tmp_path: Path) -> None:
     host_itself = leaky_sites.gateway_a
 

@@ -14,6 +14,7 @@ def read_form(reader: Reader, mode: Mode) -> ChildForm:
         mode=mode,
         compression=reader.get(keys.IPCOMP),
         tfc=reader.get(keys.TFC_PADDING),
+        dummies=reader.get(keys.DUMMY_RATE),
         df=DontFragment.COPY if reader.get(keys.COPY_DF) else DontFragment.CLEAR,
         dscp=reader.get(keys.COPY_DSCP),
         flow_label=reader.get(keys.FLOW_LABEL),

@@ -67,6 +67,8 @@ def _proposals(reader: Reader) -> tuple[Proposal, ...]:
     if ah and not reader.has(keys.ESP_PROPOSALS_KEY):
         if reader.get(form_keys.TFC_PADDING):
             reader.error("AH has no padding", form_keys.TFC_PADDING)
+        if reader.get(form_keys.DUMMY_RATE):
+            reader.error("AH has no dummy packets", form_keys.DUMMY_RATE)
         return ah
     return check_insecure(reader, keys.ESP_PROPOSALS_KEY, allowed=keys.ALLOW_INSECURE) + ah
 

@@ -208,6 +208,7 @@ def _processing(reader: Reader, inner: InnerAddresses | None) -> Processing:
         flow_label=reader.get(keys.FLOW_LABEL),
         fragmentation=reader.get(keys.FRAGMENTATION),
         tfc=reader.get(keys.TFC_PADDING),
+        dummies=reader.get(keys.DUMMY_RATE),
         destination_options=reader.get(keys.DESTINATION_OPTIONS),
         path_mtu=reader.get(keys.PATH_MTU),
         path_mtu_age=reader.get(keys.PATH_MTU_AGE),
@@ -250,6 +251,8 @@ def _check_order(reader: Reader, soft: _AnyKey, hard: _AnyKey, early: int, late:
 
 def _check(reader: Reader, sa: ManualSa, daemon: DaemonSettings) -> None:
     """Note what single values do not show."""
+    if sa.protocol is SecurityProtocol.AH and sa.processing.dummies:
+        reader.error("AH has no dummy packets", keys.DUMMY_RATE)
     if sa.protocol is SecurityProtocol.AH and sa.encapsulation is Encapsulation.UDP:
         reader.error("AH does not travel in UDP: what it protects includes the addresses", keys.ENCAP)
     if sa.lookup is not Lookup.SPI and sa.inbound is None:

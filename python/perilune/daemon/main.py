@@ -47,6 +47,7 @@ from perilune.model.errors import LocalError, ResourceError
 from perilune.shell.audit import AuditLog
 from perilune.shell.clock import MonotonicClock
 from perilune.shell.driver import Driver, Observer
+from perilune.shell.dummy_traffic import DummyTimer, DummyTraffic
 from perilune.shell.key_log import KeyLog
 from perilune.shell.resolver import dynamic_paths
 from perilune.shell.rng import KernelRng
@@ -101,6 +102,7 @@ class Daemon(Observer):
         self._endpoint = IkeEndpoint(endpoint_settings(daemon), KernelRng())
         self._data_plane = Runtime(runtime_settings(daemon))
         self._auditor = self._new_auditor(daemon.audit_log) if daemon.audit_log else None
+        self._dummies = DummyTimer(DummyTraffic(self._data_plane.send_dummies, KernelRng()), self._clock)
         self._driver = Driver(self._endpoint, self._data_plane, self, self._clock)
         self._sequences = SequenceFile(daemon.sequence_file) if daemon.sequence_file else None
         self._manual = ManualSas(self._driver, self._data_plane, self._clock, daemon, self._sequences)
@@ -157,6 +159,7 @@ class Daemon(Observer):
             if self._auditor is not None:
                 self._tasks.add(asyncio.create_task(self._auditor.keep_up()))
             stack.callback(self._driver.stop)
+            stack.callback(self._dummies.stop)
             self._driver.start()
             tell_supervisor("READY=1")
             _LOG.info("ready: %s, control socket %s", self._placement(), self._settings.daemon.vici)
@@ -204,6 +207,7 @@ class Daemon(Observer):
         """Write them and their keys down; routes follow policies before a datagram is sent, the rest soon."""
         if self._auditor is not None:
             self._auditor.on_changes(changes)
+        self._dummies.follow(changes)
         try:
             for change in changes:
                 if isinstance(change, AddSa) and self._key_log is not None:

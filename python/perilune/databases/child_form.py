@@ -18,6 +18,9 @@ class ChildForm:
     tfc: int | TfcToPathMtu | None = None
     """Pad the payload of ESP up to so many octets (RFC 4303, section 2.7), where the peer takes padding."""
 
+    dummies: int = 0
+    """Least packets of ESP that leave in a second (RFC 4303, section 2.6)."""
+
     compression: bool = False
     """Compress packets before they are protected, where the peer can do it too (RFC 3173)."""
 

@@ -91,6 +91,7 @@ class InnerAddresses:
 LARGEST_DSCP = 63
 LARGEST_FLOW_LABEL = 0xF_FFFF
 LARGEST_PACKET = 65535
+MOST_DUMMIES = 10_000
 SMALLEST_PATH_MTU = 68
 
 
@@ -148,6 +149,10 @@ class Processing:
     tfc: int | TfcToPathMtu | None = None
     """Traffic flow confidentiality: pad the payload up to so many octets (RFC 4303, section 2.7)."""
 
+    dummies: int = 0
+    """Outbound ESP only: so many packets a second leave at least, dummies in place of those that nobody sends
+    (RFC 4303, section 2.6); 0 sends none."""
+
     compression: int | None = None
     """IP compression with DEFLATE (RFC 3173): the CPI that the receiver chose; None without."""
 
@@ -170,6 +175,7 @@ class Processing:
             raise LocalError("inner addresses are for BEET mode, and BEET mode needs them")
         _check("hop_limit", self.hop_limit, 1, 255)
         _check("flow_label", self.flow_label, 0, LARGEST_FLOW_LABEL)
+        _check("dummies", self.dummies, 0, MOST_DUMMIES)
         _check("compression", self.compression, 0, 65535)
         _check("path_mtu", self.path_mtu, SMALLEST_PATH_MTU, LARGEST_PACKET)
         if isinstance(self.tfc, int):

@@ -107,6 +107,13 @@ class Runtime:
     def apply(self, changes: _Changes, now_ns: int) -> None:
         """Apply changes as `Engine.apply` does; held packets that got an SA are sent."""
 
+    def send_dummies(self, wanted: list[tuple[int, _Path, int, int]]) -> list[int | None]:
+        """Send dummy packets on outbound SAs until each has sent so many packets.
+
+        Each is an SPI, a path, how many packets, and the octets of a dummy's payload. Gives how many packets
+        each has sent now, None where there is no such SA of ESP.
+        """
+
     def take_events(self) -> list[tuple[Any, ...]]:
         """Give the events since the last call and make the descriptor unreadable."""
 

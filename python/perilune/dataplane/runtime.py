@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from perilune.databases.changes import Change
+from perilune.databases.sad import SaName
 from perilune.dataplane.events import Event
 from perilune.dataplane.native import (
     NativeRuntime,
@@ -40,6 +41,20 @@ class RuntimeSettings:
 
     mark: int | None = None
     """SO_MARK of everything that is sent, so that routing can keep it out of the TUN device."""
+
+
+@dataclass(frozen=True, slots=True)
+class DummiesWanted:
+    """How many packets an SA is to have sent."""
+
+    sa: SaName
+    """An outbound one."""
+
+    least: int
+    """Packets since it was added, real ones included."""
+
+    octets: int
+    """Payload of each dummy, 0 to 65000; the SA's own padding comes on top."""
 
 
 class Runtime:
@@ -87,6 +102,16 @@ class Runtime:
     def apply(self, changes: Sequence[Change], now: Instant) -> None:
         """See `DataPlane.apply`; held packets that got an SA leave at once."""
         self._native.apply(native_changes(changes), now.ns)
+
+    def send_dummies(self, wanted: Sequence[DummiesWanted]) -> list[int | None]:
+        """Send dummy packets (RFC 4303, section 2.6), as many as each SA lacks, 64 at most.
+
+        Returns:
+            How many packets each SA has sent now, of all sorts; None where there is no such SA of ESP.
+        """
+        return self._native.send_dummies(
+            [(one.sa.spi, native_path(one.sa.path), one.least, one.octets) for one in wanted]
+        )
 
     def take_events(self) -> list[Event]:
         """See `DataPlane.take_events`."""

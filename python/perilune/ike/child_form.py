@@ -130,11 +130,14 @@ class AgreedForm:
             local: Agreed selectors of our end; in BEET mode they have one address.
             remote: Those of the other end.
         """
-        pads = self.may_pad and direction is Direction.OUTBOUND
+        is_outbound = direction is Direction.OUTBOUND
+        pads = self.may_pad and is_outbound
+        has_dummies = self.protocol is ProtocolId.ESP and is_outbound
         return Processing(
             mode=self.mode,
             inner=_inner(local, remote) if self.mode is Mode.BEET else None,
             tfc=form.tfc if pads else None,
+            dummies=form.dummies if has_dummies else 0,
             compression=self.cpi_in if direction is Direction.INBOUND else self.cpi_out,
             df=form.df,
             dscp=form.dscp,

@@ -216,9 +216,15 @@ class PolicyTable:
             self._index_configured()
 
     def _configured_for(self, wish: PolicyWish) -> PolicyId | None:
-        """Return the number of the configuration's entry that an SA may serve."""
+        """Return the number of the configuration's entry that an SA may serve.
+
+        An SA that no entry of `policies` asked for serves its child's own before one of those, whose
+        conditions, a user's for instance, other packets of the child do not meet.
+        """
         candidates = self._configured_by_child.get((wish.connection, wish.child), [])
-        return next((self._configured[one] for one in candidates if one.serves(wish)), None)
+        fitting = [one for one in candidates if one.serves(wish)]
+        found = min(fitting, key=lambda one: one.spd_entry != wish.spd_entry, default=None)
+        return self._configured[found] if found is not None else None
 
     def _index_configured(self) -> None:
         self._configured_by_child = {}

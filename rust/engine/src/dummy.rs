@@ -13,7 +13,43 @@ use crate::processing::Protocol;
 use crate::sealed_batch::SealedBatch;
 use crate::time::Instant;
 
+/// Most dummies of one SA in one call of [`Engine::fill_with_dummies`].
+const MOST_AT_ONCE: u64 = 64;
+
 impl Engine {
+    /// Send dummy packets, of so many octets of payload, on an outbound SA of ESP until it has sent
+    /// `least` packets since it was added, real ones included; 64 at most.
+    ///
+    /// An SA that may not be used yet gets none.
+    ///
+    /// Returns:
+    /// How many packets it has sent now.
+    ///
+    /// # Errors
+    /// As [`Self::send_dummy`].
+    pub fn fill_with_dummies(
+        &self,
+        worker: &mut OutboundWorker,
+        (id, least): (SaId, u64),
+        octets: u16,
+        now: Instant,
+        out: &mut SealedBatch,
+    ) -> Result<u64, EngineError> {
+        let sent = |worker: &mut OutboundWorker| {
+            let entry = worker.tables.load().outbound.get(&(id.spi, id.remote));
+            let sa = &entry.ok_or(EngineError::UnknownSa(id))?.sa;
+            Ok((sa.common.lifetime.packets(), sa.is_ready()))
+        };
+        let (before, is_ready) = sent(worker)?;
+        let missing = least.saturating_sub(before).min(MOST_AT_ONCE);
+        for _ in 0..if is_ready { missing } else { 0 } {
+            if !self.send_dummy(worker, id, octets, now, out)? {
+                break;
+            }
+        }
+        sent(worker).map(|(packets, _)| packets)
+    }
+
     /// Send a dummy packet with so many octets of payload on an outbound SA of ESP.
     ///
     /// Returns:

@@ -344,3 +344,30 @@ fn dummies_look_like_packets_and_are_dropped() {
         assert!(!ends.receiver.has_events());
     }
 }
+
+#[test]
+fn dummies_fill_up_what_traffic_leaves() {
+    let ends = Ends::new(&[sa(Mode::Tunnel)], false);
+    let id = SaId::new(Direction::Outbound, SPI_AB, path(false, 1));
+    let mut batch = SealedBatch::with_capacity(0);
+    let mut worker = ends.sender.outbound_worker();
+    let mut fill = |least| {
+        batch.clear();
+        let sender = &ends.sender;
+        let sent = sender.fill_with_dummies(&mut worker, (id, least), 100, NOW, &mut batch);
+        (sent, batch.to_packets().len())
+    };
+    assert_eq!(fill(0), (Ok(0), 0));
+    assert_eq!(fill(3), (Ok(3), 3));
+    assert_eq!(fill(3), (Ok(3), 0));
+    let packet = datagram(host(false, 1), host(false, 2), 0, b"real");
+    assert_eq!(ends.seal(&packet).len(), 1);
+    assert_eq!(fill(5), (Ok(5), 1), "the real one counts");
+    assert_eq!(fill(1000), (Ok(69), 64), "not too many at a time");
+
+    let gone = SaId::new(Direction::Outbound, 7, path(false, 1));
+    let sent = ends
+        .sender
+        .fill_with_dummies(&mut worker, (gone, 1), 100, NOW, &mut batch);
+    assert_eq!(sent, Err(EngineError::UnknownSa(gone)));
+}

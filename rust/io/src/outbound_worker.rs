@@ -157,7 +157,7 @@ enum Burst {
 
 /// Send the runs, the whole packets and the bypassed ones of a batch, and empty it; tell senders
 /// what the engine has to tell them.
-fn send_batch(shared: &Shared, batch: &mut SealedBatch) {
+pub(crate) fn send_batch(shared: &Shared, batch: &mut SealedBatch) {
     for run in batch.runs() {
         let Path { local, remote } = run.path;
         let payload = batch.octets(run);

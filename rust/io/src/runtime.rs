@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
 use perilune_engine::{Change, Direction, Engine, EngineError, Event, Instant, Path, SaId, Stats};
@@ -14,6 +14,7 @@ use perilune_engine::{Change, Direction, Engine, EngineError, Event, Instant, Pa
 use crate::clock;
 use crate::counters::Counters;
 use crate::device::{Device, Lost, Placement};
+use crate::dummies::{Dummies, DummyWorker};
 use crate::error::IoError;
 use crate::event_queue::{EventQueue, IoEvent, Signal};
 use crate::inbound_worker::InboundWorker;
@@ -125,6 +126,8 @@ pub struct RuntimeSettings {
 pub struct Runtime {
     shared: Arc<Shared>,
     threads: Mutex<Vec<JoinHandle<()>>>,
+    /// There once somebody wants dummies.
+    dummies: Mutex<Option<DummyWorker>>,
 }
 
 impl Runtime {
@@ -147,6 +150,7 @@ impl Runtime {
         let runtime = Self {
             shared,
             threads: Mutex::default(),
+            dummies: Mutex::default(),
         };
         // If the second cannot start, dropping the runtime ends the first.
         runtime.spawn("perilune-out", |shared| OutboundWorker::new(shared).run())?;
@@ -210,7 +214,14 @@ impl Runtime {
         self.shared.outbound_kick.raise();
         self.shared.inbound_kick.raise();
         self.shared.tell_engine_events();
+        if let Some(dummies) = self.dummies().as_mut() {
+            dummies.refresh();
+        }
         Ok(())
+    }
+
+    fn dummies(&self) -> MutexGuard<'_, Option<DummyWorker>> {
+        self.dummies.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Let new paths know what their first hop takes, so that senders are told before anything is lost
@@ -235,6 +246,16 @@ impl Runtime {
                 _ => {}
             }
         }
+    }
+
+    /// Send dummy packets, as many as each SA lacks.
+    ///
+    /// Returns:
+    /// How many packets each has sent now; `None` where there is no such SA, or it has no dummies.
+    pub fn send_dummies(&self, wanted: &[Dummies]) -> Vec<Option<u64>> {
+        self.dummies()
+            .get_or_insert_with(|| DummyWorker::new(&self.shared.engine))
+            .send(&self.shared, wanted)
     }
 
     /// The descriptor that is readable while there are events.

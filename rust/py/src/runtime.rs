@@ -3,8 +3,8 @@
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
 
-use perilune_engine::Engine;
-use perilune_io::{Placement, Runtime, RuntimeSettings, SocketSettings, WireSettings};
+use perilune_engine::{Direction, Engine, SaId};
+use perilune_io::{Dummies, Placement, Runtime, RuntimeSettings, SocketSettings, WireSettings};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
@@ -71,6 +71,22 @@ impl PyRuntime {
         let changes = crate::values::changes(changes, &self.runtime.stats().sas)?;
         py.detach(|| self.runtime.apply(&changes, now_ns.0))
             .map_err(|error| from_engine(&error))
+    }
+
+    fn send_dummies(
+        &self,
+        py: Python<'_>,
+        wanted: Vec<(u32, PathArgument, u64, u16)>,
+    ) -> Vec<Option<u64>> {
+        let wanted: Vec<_> = wanted
+            .into_iter()
+            .map(|(spi, path, least, octets)| Dummies {
+                sa: SaId::new(Direction::Outbound, spi, path.0),
+                least,
+                octets,
+            })
+            .collect();
+        py.detach(|| self.runtime.send_dummies(&wanted))
     }
 
     fn take_events<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyTuple>>> {

@@ -35,6 +35,7 @@ def dscp_map(outer: dict[int, int]) -> DscpMap:
         ("tfc_padding = mtu", ChildForm(tfc=TfcToPathMtu.PATH_MTU)),
         ("tfc_padding = 1200", ChildForm(tfc=1200)),
         ("tfc_padding = 0", ChildForm()),
+        ("dummy_rate = 20", ChildForm(dummies=20)),
         ("ipcomp = yes", ChildForm(compression=True)),
         ("copy_df = no\ncopy_dscp = no", ChildForm(df=DontFragment.CLEAR, dscp=DscpMap.all_to(0))),
         ("copy_df = yes\ncopy_dscp = out", ChildForm()),
@@ -78,6 +79,7 @@ def test_proposals_of_both_protocols(text: str, proposals: list[str]) -> None:
         ("ah_proposals = sha265", "is no algorithm that is known here (did you mean 'sha256'?)"),
         ("ah_proposals = md5", "AUTH_HMAC_MD5_96: insecure"),
         ("ah_proposals = sha256\ntfc_padding = mtu", "AH has no padding"),
+        ("ah_proposals = sha256\ndummy_rate = 1", "AH has no dummy packets"),
     ],
 )
 def test_mistakes_of_ah(text: str, message: str) -> None:

@@ -66,6 +66,8 @@ def _form(form: Processing) -> Tree:
     }
     if form.tfc is not None:
         tree["tfc-padding"] = str(form.tfc) if isinstance(form.tfc, int) else form.tfc.value
+    if form.dummies:
+        tree["dummy-rate"] = str(form.dummies)
     if form.path_mtu is not None:
         tree["path-mtu"] = str(form.path_mtu)
     if form.inner is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from perilune.config.sa_values import MTU, TFC, read_dscp_map
 from perilune.config.schema.section import OFF, Key
 from perilune.config.values import TIME, YES_NO, Kind, choice, number, quote
-from perilune.databases.processing import LARGEST_FLOW_LABEL, DscpMap, Mode, TfcToPathMtu
+from perilune.databases.processing import LARGEST_FLOW_LABEL, MOST_DUMMIES, DscpMap, Mode, TfcToPathMtu
 from perilune.databases.spd import Action
 from perilune.model.errors import ConfigError
 from perilune.model.time import Duration
@@ -59,6 +59,13 @@ TFC_PADDING: Key[int | TfcToPathMtu | None] = Key(
     "Size up to which packets of ESP are padded, so that their lengths tell nothing; `0` does not pad, and"
     " nothing is padded for a peer that does not take it.",
 )
+DUMMY_RATE: Key[int] = Key(
+    "dummy_rate",
+    number(0, MOST_DUMMIES),
+    "0",
+    "Packets that leave each second at least: dummies, which the peer drops, take the place of those that"
+    " nobody sends (RFC 4303, section 2.6); `0` sends none. swanctl.conf has no such key.",
+)
 COPY_DF: Key[bool] = Key(
     "copy_df",
     YES_NO,
@@ -92,5 +99,5 @@ PATH_MTU_AGE: Key[Duration] = Key(
     "How long a path MTU that was learnt is believed. swanctl.conf has no such key.",
 )
 
-KEYS = (IPCOMP, TFC_PADDING, COPY_DF, COPY_DSCP, FLOW_LABEL, PATH_MTU, PATH_MTU_AGE)
+KEYS = (IPCOMP, TFC_PADDING, DUMMY_RATE, COPY_DF, COPY_DSCP, FLOW_LABEL, PATH_MTU, PATH_MTU_AGE)
 """All but the mode."""

@@ -9,6 +9,7 @@ from perilune.config.manual_keys import MANUAL_KEY
 from perilune.config.sa_values import DSCP as OUTER_DSCP
 from perilune.config.sa_values import MTU, TFC
 from perilune.config.schema.child import REPLAY_WINDOW as CHILD_REPLAY_WINDOW
+from perilune.config.schema.child_form import DUMMY_RATE as CHILD_DUMMY_RATE
 from perilune.config.schema.section import Key, OptionalKey, SectionSchema
 from perilune.config.suites import WORDS
 from perilune.config.traffic_selectors import SELECTORS
@@ -198,6 +199,7 @@ TFC_PADDING: Key[int | TfcToPathMtu | None] = Key(
     "0",
     "Size up to which packets are padded, so that their lengths tell nothing; `0` does not pad.",
 )
+DUMMY_RATE: Key[int] = CHILD_DUMMY_RATE
 DESTINATION_OPTIONS: Key[DestinationOptions] = Key(
     "destination_options",
     choice({value.value: value for value in DestinationOptions}),
@@ -259,6 +261,7 @@ MANUAL_SA = SectionSchema(
         FLOW_LABEL,
         FRAGMENTATION,
         TFC_PADDING,
+        DUMMY_RATE,
         DESTINATION_OPTIONS,
         PATH_MTU,
         PATH_MTU_AGE,
