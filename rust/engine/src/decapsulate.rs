@@ -20,7 +20,7 @@ impl Engine {
         entry: &SadEntry<InboundSa>,
         inner: &mut [u8],
         next_header: u8,
-        incoming: &Incoming<'_>,
+        incoming: &mut Incoming<'_>,
         out: &mut OpenedBatch,
     ) -> Result<(), DropReason> {
         let is_ipv6 = match next_header {
@@ -35,6 +35,7 @@ impl Engine {
             return Err(DropReason::InnerMalformed);
         }
         self.admit_packet(entry, inner, &packet, incoming.now)?;
+        incoming.precedence.check(entry, &packet.flow)?;
         let ecn = decapsulated_ecn(packet.traffic_class & 3, incoming.from.traffic_class & 3)?;
         if ecn != packet.traffic_class & 3 {
             ip::set_ecn(inner, ecn);

@@ -47,6 +47,9 @@ drop_reasons! {
     CompressionInvalid => "compression_invalid", "compressed octets that are not sound", false;
     /// A dummy packet; discarded without prejudice (RFC 4303, section 2.6).
     DummyPacket => "dummy_packet", "dummy packet of the peer", false;
+    /// An SPD entry that is tried before the SA's own has another use for what was inside (RFC 4301,
+    /// section 4.4.1).
+    EarlierPolicy => "earlier_policy", "an earlier SPD entry has another use for the packet inside", true;
     /// Not a sound ESP packet: too short, or not a multiple of the cipher's block.
     EspMalformed => "esp_malformed", "ESP packet of impossible length", false;
     /// Congestion was marked on a packet whose sender cannot know (RFC 6040, section 4.2).

@@ -11,9 +11,11 @@ use crate::decapsulate::strip_trailer;
 use crate::drop_reason::DropReason;
 use crate::engine::{CachedTables, Engine, Progress};
 use crate::event::{Event, Limit};
+use crate::flow_cache::FlowCache;
 use crate::mode::Parts;
 use crate::opened_batch::OpenedBatch;
 use crate::path::{Encapsulation, PathInfo};
+use crate::precedence::Precedence;
 use crate::sa::{InboundSa, SaCommon, SadEntry};
 use crate::sad::InboundSad;
 use crate::time::Instant;
@@ -22,11 +24,15 @@ use crate::transform::Sequence;
 /// What one thread that opens keeps to itself.
 pub struct InboundWorker {
     pub(crate) tables: CachedTables,
+    flows: FlowCache,
 }
 
 impl InboundWorker {
     pub(crate) fn new(tables: CachedTables) -> Self {
-        Self { tables }
+        Self {
+            tables,
+            flows: FlowCache::new(),
+        }
     }
 
     /// Let go of tables that were replaced; see
@@ -42,16 +48,25 @@ pub(crate) struct Incoming<'a> {
     pub(crate) now: Instant,
     pub(crate) spi: u32,
     pub(crate) sequence: u64,
+    pub(crate) precedence: Precedence<'a>,
 }
 
 impl<'a> Incoming<'a> {
-    pub(crate) fn new(from: &'a PathInfo, now: Instant) -> Self {
-        Self {
+    /// A packet of which nothing is known yet, and the SAs that it may be for.
+    pub(crate) fn new(
+        worker: &'a mut InboundWorker,
+        from: &'a PathInfo,
+        now: Instant,
+    ) -> (Self, &'a InboundSad) {
+        let tables = worker.tables.load();
+        let incoming = Self {
             from,
             now,
             spi: 0,
             sequence: 0,
-        }
+            precedence: Precedence::new(tables, &mut worker.flows),
+        };
+        (incoming, &tables.inbound)
     }
 }
 
@@ -71,13 +86,8 @@ impl Engine {
             self.drops.add(DropReason::EspMalformed, 1);
             return Progress::Done;
         };
-        let mut incoming = Incoming {
-            from,
-            now,
-            spi: header.spi,
-            sequence: u64::from(header.sequence),
-        };
-        let sad = &worker.tables.load().inbound;
+        let (mut incoming, sad) = Incoming::new(worker, from, now);
+        (incoming.spi, incoming.sequence) = (header.spi, u64::from(header.sequence));
         let found = sad.find(header.spi, from.local.ip(), from.remote.ip());
         let Some(entry) = found else {
             self.refuse_unknown(&incoming);

@@ -49,6 +49,7 @@ mod path_error;
 mod path_mtu;
 mod populate;
 mod ported;
+mod precedence;
 mod prefix;
 mod processing;
 mod protection;

@@ -72,7 +72,7 @@ impl Engine {
                 Ok(Some(mut whole)) => self.open_packet(worker, &mut whole, from, now, out),
                 Ok(None) => Progress::Done,
                 Err(reason) => {
-                    self.drop_layer(&Incoming::new(from, now), reason, None);
+                    self.drop_layer(&Incoming::new(worker, from, now).0, reason, None);
                     Progress::Done
                 }
             };
@@ -125,14 +125,14 @@ impl Engine {
         if !out.has_room_for(packet.len()) && !out.is_empty() {
             return Progress::Full;
         }
-        let mut incoming = Incoming::new(from, now);
+        let (mut incoming, sad) = Incoming::new(worker, from, now);
         let layers = Layers {
             packet,
             in_udp,
             last: None,
             count: 0,
         };
-        self.finish(&worker.tables.load().inbound, layers, &mut incoming, out);
+        self.finish(sad, layers, &mut incoming, out);
         Progress::Done
     }
 
@@ -188,6 +188,10 @@ impl Engine {
                     within.is_some_and(|id| id.spi == before.sa.common.spi)
                 });
                 self.admit(before, layers, is_of_bundle, incoming)?;
+                if next.is_none() {
+                    let outline = ip::parse(&layers.packet).ok_or(DropReason::InnerMalformed)?;
+                    incoming.precedence.check(before, &outline.flow)?;
+                }
             }
             let Some(found) = next else {
                 return Ok(());

@@ -110,6 +110,25 @@ impl Spd {
         }
     }
 
+    /// Place of the first entry that matches a packet which came out of an SA, of those that `accept` takes.
+    #[inline]
+    pub(crate) fn lookup_opened(
+        &self,
+        flow: &FlowKey,
+        accept: impl Fn(&SpdEntry) -> bool,
+    ) -> Option<u32> {
+        let rule = |place| self.rule(place);
+        let accept = |place| self.entry(place).is_some_and(&accept);
+        self.inbound.find(&flow.reversed(), rule, accept)
+    }
+
+    /// Whether the entry of a place is tried before the one of a name.
+    pub(crate) fn is_before(&self, place: u32, id: PolicyId) -> bool {
+        let order = |place| self.rule(place).map(|rule| rule.order);
+        let other = self.places.get(&id).and_then(|place| order(*place));
+        other.is_some_and(|other| order(place).is_some_and(|order| order < other))
+    }
+
     #[inline]
     pub(crate) fn entry(&self, place: u32) -> Option<&SpdEntry> {
         Some(&self.entries.get(place)?.entry)
