@@ -152,6 +152,7 @@ def test_own_network_stays_out_of_a_tunnel_for_everything(sites: Sites, tmp_path
     assert "throw" not in sites.gateway_a.ip("route", "show", "table", "all")
 
 
+# covers R4301-4.4.1-3
 @pytest.mark.parametrize(("here", "there"), [(outer(1), outer(2)), (OUTER6_A, OUTER6_B)])
 def test_peer_may_lie_in_what_is_protected(sites: Sites, tmp_path: Path, here: str, there: str) -> None:
     """IKE, ESP and neighbours pass although both gateways' addresses are in the selectors."""

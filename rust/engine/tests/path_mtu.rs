@@ -6,7 +6,7 @@ mod common;
 use common::ends::*;
 use common::*;
 use perilune_engine::*;
-use perilune_wire::icmp::{IcmpError, Problem, write_error};
+use perilune_wire::icmp::IcmpError;
 use proptest::prelude::*;
 
 const PATH_MTU: u16 = 1000;
@@ -119,14 +119,6 @@ fn transport_mode_joins_fragments_first() {
     }
     assert_eq!(sealed.len(), 1);
     assert_eq!(ends.open(&sealed[0]), [packet]);
-}
-
-fn icmp_about(sealed: &[u8], mtu: u32) -> Vec<u8> {
-    let mut error = vec![0; 1280];
-    let router = "203.0.113.9".parse().unwrap();
-    let octets = write_error(Problem::PacketTooBig { mtu }, sealed, router, &mut error).unwrap();
-    error.truncate(octets);
-    error
 }
 
 /// A checksum that is right again, after something was changed.

@@ -7,6 +7,7 @@ mod common;
 use common::ends::*;
 use common::*;
 use perilune_engine::*;
+use perilune_wire::fragment::Fragments;
 use perilune_wire::ip;
 
 const LATER: Instant = NOW.after(Duration::seconds(3600));
@@ -29,7 +30,9 @@ fn trace(sa: &SaConfig) -> Trace {
     for plain in [packet(0xb8, 50), whole, packet(0, 1000)] {
         sent.push(ends.seal(&plain));
     }
-    ends.sender.note_path_mtu(end(false, 2), 700, NOW);
+    if let Some(too_big) = sent[0].first() {
+        ends.sender.note_icmp_error(&icmp_about(too_big, 700), NOW);
+    }
     sent.push(seal_at(&ends, &packet(0, 1000), NOW));
     sent.push(seal_at(&ends, &packet(0, 1000), LATER));
     let open = |sealed: &[Vec<u8>]| sealed.iter().map(|one| ends.open(one).len()).sum();
@@ -74,6 +77,8 @@ fn with_key(mut sa: SaConfig, encryption: u8, integrity: u8) -> SaConfig {
     sa
 }
 
+type Edit = fn(&mut SaConfig);
+
 /// Check that an SA with another item is another SA.
 fn differ(item: &str, one: &SaConfig, other: &SaConfig) {
     assert_eq!(trace(one), trace(one), "{item}: not by chance");
@@ -86,6 +91,7 @@ fn changed(base: &SaConfig, change: impl FnOnce(&mut SaConfig)) -> SaConfig {
     sa
 }
 
+// covers R4301-4.4.2.1-1
 #[test]
 fn spi_numbers_and_window_are_each_sas_own() {
     let base = sa_of(GCM);
@@ -106,6 +112,7 @@ fn spi_numbers_and_window_are_each_sas_own() {
     differ("sequence counter overflow", &near_the_end, &cycles);
 }
 
+// covers R4301-4.4.2.1-1
 #[test]
 fn algorithms_and_keys_are_each_sas_own() {
     let ah = sa_of(Suite::Ah(AhIntegrity::Mac(MAC)));
@@ -130,10 +137,11 @@ fn algorithms_and_keys_are_each_sas_own() {
     );
 }
 
+// covers R4301-4.4.2.1-1
 #[test]
 fn life_and_form_are_each_sas_own() {
     let base = sa_of(GCM);
-    let forms: [(&str, fn(&mut SaConfig)); 12] = [
+    let forms: [(&str, Edit); 12] = [
         ("lifetime in octets", |sa| {
             sa.lifetimes.hard.octets = Some(200);
         }),
@@ -172,6 +180,38 @@ fn life_and_form_are_each_sas_own() {
     }
 }
 
+// covers R4301-4.4.2.1-1
+#[test]
+fn stateful_fragment_checking_is_each_sas_own() {
+    let sender = Ends::new(&[sa_of(GCM)], false).sender;
+    let mut base = sa_of(GCM);
+    base.selectors = SelectorPair::new(
+        vec![selector(EVERYTHING[0], 17, Ports::Range(53, 53))],
+        vec![selector(EVERYTHING[0], 17, Ports::Any)],
+    );
+    let checked = changed(&base, |sa| sa.stateful_fragments = true);
+    let packet = datagram(host(false, 1), host(false, 2), 0, &[7; 900]);
+    let mut ends = Ends::new(&[base], false);
+    ends.sender = sender;
+    let sealed = halves_of(&packet).map(|half| ends.seal(&half).remove(0));
+    let opened = |ends: &Ends| sealed.each_ref().map(|half| ends.open(half).len());
+    assert_eq!(opened(&ends), [1, 0], "the second shows no ports");
+    assert_eq!(opened(&Ends::new(&[checked], false)), [1, 1]);
+}
+
+/// A packet in two fragments, of which the second has no ports.
+fn halves_of(packet: &[u8]) -> [Vec<u8>; 2] {
+    let plan = Fragments::plan(packet, 500, 9).unwrap();
+    assert_eq!(plan.count(), 2);
+    [0, 1].map(|index| {
+        let mut half = vec![0; 500];
+        let octets = plan.write(index, &mut half).unwrap();
+        half.truncate(octets);
+        half
+    })
+}
+
+// covers R4301-4.4.2.1-1
 #[test]
 fn tunnel_addresses_are_each_sas_own() {
     for ipv6 in [false, true] {

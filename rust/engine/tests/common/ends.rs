@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use perilune_engine::*;
+use perilune_wire::icmp::{Problem, write_error};
 use perilune_wire::ip;
 
 use super::*;
@@ -154,4 +155,13 @@ pub(crate) fn sa(mode: Mode) -> SaConfig {
         selectors: everything(),
         ..sa_ab(Direction::Outbound, GCM)
     }
+}
+
+/// What a router says about a packet that is too big for the next hop.
+pub(crate) fn icmp_about(sealed: &[u8], mtu: u32) -> Vec<u8> {
+    let mut error = vec![0; 1280];
+    let router = "203.0.113.9".parse().unwrap();
+    let octets = write_error(Problem::PacketTooBig { mtu }, sealed, router, &mut error).unwrap();
+    error.truncate(octets);
+    error
 }
