@@ -12,6 +12,8 @@ pub(crate) struct PagedArray<T> {
     root: Arc<Node<T>>,
     /// How many branches lie above a leaf.
     height: u32,
+    /// How many places there are.
+    len: u64,
 }
 
 #[derive(Clone)]
@@ -29,6 +31,7 @@ impl<T: Clone + Default> Default for PagedArray<T> {
         Self {
             root: empty(0),
             height: 0,
+            len: 1 << BITS,
         }
     }
 }
@@ -40,14 +43,15 @@ impl<T: Clone + Default> PagedArray<T> {
         if !self.has_place_for(index) {
             return None;
         }
-        let mut node = &self.root;
+        let mut node = self.root.as_ref();
         let mut height = self.height;
-        loop {
-            match node.as_ref() {
-                Node::Branch(children) => node = children.get(digit(index, height))?,
-                Node::Leaf(values) => return values.get(digit(index, 0)),
-            }
-            height = height.saturating_sub(1);
+        while let Node::Branch(children) = node {
+            node = children.get(digit(index, height))?;
+            height = height.wrapping_sub(1);
+        }
+        match node {
+            Node::Leaf(values) => values.get(digit(index, 0)),
+            Node::Branch(_) => None,
         }
     }
 
@@ -58,6 +62,7 @@ impl<T: Clone + Default> PagedArray<T> {
             std::mem::swap(&mut children[0], &mut self.root);
             self.root = Arc::new(Node::Branch(children));
             self.height = self.height.saturating_add(1);
+            self.len = self.len.saturating_mul(1 << BITS);
         }
         let mut node = &mut self.root;
         let mut height = self.height;
@@ -72,8 +77,7 @@ impl<T: Clone + Default> PagedArray<T> {
 
     #[inline]
     fn has_place_for(&self, index: u32) -> bool {
-        let bits = BITS.saturating_mul(self.height.saturating_add(1));
-        index.checked_shr(bits).unwrap_or(0) == 0
+        u64::from(index) < self.len
     }
 }
 
@@ -87,7 +91,7 @@ fn empty<T: Clone + Default>(height: u32) -> Arc<Node<T>> {
 
 #[inline]
 fn digit(index: u32, height: u32) -> usize {
-    let shifted = index.checked_shr(BITS.saturating_mul(height)).unwrap_or(0);
+    let shifted = index.wrapping_shr(BITS.wrapping_mul(height));
     usize::try_from(shifted).unwrap_or(0) & (FAN - 1)
 }
 

@@ -45,11 +45,19 @@ impl Default for SharedTable {
 }
 
 impl SharedTable {
-    /// Every number put in under a hash, in no order.
+    /// Visit every number put in under a hash, in no order.
     #[inline]
-    pub(crate) fn get(&self, hash: u32) -> impl Iterator<Item = u32> {
-        let bucket = self.buckets.get(self.bucket_of(hash));
-        bucket.into_iter().flat_map(move |bucket| bucket.get(hash))
+    pub(crate) fn visit(&self, hash: u32, visit: impl FnMut(u32)) {
+        if let Some(bucket) = self.buckets.get(self.bucket_of(hash)) {
+            bucket.visit(hash, visit);
+        }
+    }
+
+    /// Every number put in under a hash, in no order; where it is not done for each packet.
+    pub(crate) fn get(&self, hash: u32) -> Vec<u32> {
+        let mut numbers = Vec::new();
+        self.visit(hash, |number| numbers.push(number));
+        numbers
     }
 
     pub(crate) fn insert(&mut self, hash: u32, number: u32) {
@@ -68,7 +76,7 @@ impl SharedTable {
     /// Whether it was there.
     pub(crate) fn remove(&mut self, hash: u32, number: u32) -> bool {
         // A look first: what is not there is not to be copied.
-        if !self.get(hash).any(|other| other == number) {
+        if !self.get(hash).contains(&number) {
             return false;
         }
         if let Some(bucket) = self.buckets.get_mut(self.bucket_of(hash)) {
@@ -135,15 +143,19 @@ impl Bucket {
     }
 
     #[inline]
-    fn get(&self, hash: u32) -> impl Iterator<Item = u32> {
+    fn visit(&self, hash: u32, mut visit: impl FnMut(u32)) {
         let mut slots = self.slots_of(hash);
-        let here = std::iter::from_fn(move || {
-            let slot = usize::try_from(slots.trailing_zeros()).ok()?;
+        while slots != 0 {
+            let slot = usize::try_from(slots.trailing_zeros()).unwrap_or(SLOTS);
             slots &= slots.wrapping_sub(1);
-            self.numbers.get(slot).copied()
-        });
-        let more = self.more.iter().flat_map(|more| more.iter());
-        here.chain(more.filter(move |one| one.0 == hash).map(|one| one.1))
+            if let Some(number) = self.numbers.get(slot) {
+                visit(*number);
+            }
+        }
+        if let Some(more) = &self.more {
+            let found = more.iter().filter(|one| one.0 == hash);
+            found.for_each(|one| visit(one.1));
+        }
     }
 
     fn iter(&self) -> impl Iterator<Item = (u32, u32)> {
@@ -211,7 +223,7 @@ mod tests {
             let mut table = SharedTable::default();
             let mut plain: Vec<(u8, u32)> = Vec::new();
             let held = |table: &SharedTable, key| {
-                let mut numbers: Vec<_> = table.get(hash(key)).collect();
+                let mut numbers = table.get(hash(key));
                 numbers.sort_unstable();
                 numbers
             };

@@ -72,14 +72,15 @@ impl SpdIndex {
             if is_late(used.first, found) {
                 break;
             }
-            for place in self.places.get(fields.hash(&used.shape)) {
-                let Some(Rule { order, matcher }) = rule(place) else {
-                    continue;
-                };
-                if !is_late(order, found) && matcher.contains(flow) && accept(place) {
+            self.places.visit(fields.hash(&used.shape), |place| {
+                if let Some(Rule { order, matcher }) = rule(place)
+                    && !is_late(order, found)
+                    && matcher.contains(flow)
+                    && accept(place)
+                {
                     found = Some((order, place));
                 }
-            }
+            });
         }
         Some(found?.1)
     }
