@@ -12,14 +12,15 @@ from rich.text import Text
 from perilune.cli.snapshot import ChildSaState, IkeSaState, Snapshot
 
 _KIB = 1024
+_WIDE = 100
 _SECONDS_IN_UNIT = (("d", 86400), ("h", 3600), ("min", 60))
 _STATE_COLOURS = {"ESTABLISHED": "green", "INSTALLED": "green", "CONNECTING": "yellow", "REKEYING": "yellow"}
 
 
-def status_table(snapshot: Snapshot) -> RenderableType:
-    """Return everything there is to see, the tunnels first."""
+def status_table(snapshot: Snapshot, width: int) -> RenderableType:
+    """Return everything there is to see, the tunnels first, for a terminal so many columns wide."""
     parts: list[RenderableType] = [_headline(snapshot)]
-    parts += [_tunnel(ike_sa) for ike_sa in snapshot.ike_sas]
+    parts += [_tunnel(ike_sa, is_narrow=width < _WIDE) for ike_sa in snapshot.ike_sas]
     parts += _unless_empty(_down(snapshot), snapshot.down)
     parts += _unless_empty(_policies(snapshot), snapshot.policies)
     parts += _unless_empty(_drops(snapshot), snapshot.drops)
@@ -61,12 +62,12 @@ def _headline(snapshot: Snapshot) -> Text:
     return text
 
 
-def _tunnel(ike_sa: IkeSaState) -> Panel:
+def _tunnel(ike_sa: IkeSaState, *, is_narrow: bool) -> Panel:
     colour = _STATE_COLOURS.get(ike_sa.state, "red")
     title = Text.assemble((ike_sa.connection, "bold"), f" #{ike_sa.unique_id} ", (ike_sa.state, colour))
     body: list[RenderableType] = [_ike_facts(ike_sa)]
     if ike_sa.children:
-        body.append(_children(ike_sa.children))
+        body.append(_children(ike_sa.children, is_narrow=is_narrow))
     else:
         body.append(Text("no children", "dim"))
     return Panel(Group(*body), title=title, title_align="left", border_style=colour)
@@ -91,20 +92,29 @@ def _ike_facts(ike_sa: IkeSaState) -> Table:
     return facts
 
 
-def _children(children: Iterable[ChildSaState]) -> Table:
-    table = _table("child", "state", "local - remote", "suite", "SPI in/out", "in", "out", "rekey in")
+def _children(children: Iterable[ChildSaState], *, is_narrow: bool) -> Table:
+    """Return what is known of children; on a narrow terminal a state is below its name."""
+    states, spis = ([], "SPIs") if is_narrow else (["state"], "SPI in/out")
+    table = _table("child", *states, "local - remote", "suite", spis, "in", "out", "rekey in")
     for child in children:
+        name = Text(f"{child.name} #{child.unique_id}", "bold")
+        state = Text(child.state, _STATE_COLOURS.get(child.state, "red"))
+        rekey = "never" if child.rekey_in_s is None else duration_text(child.rekey_in_s)
         table.add_row(
-            Text(f"{child.name} #{child.unique_id}", "bold"),
-            Text(child.state, _STATE_COLOURS.get(child.state, "red")),
+            *([Text("\n").join([name, state])] if is_narrow else [name, state]),
             f"{_lines(child.local_ts)}\n{_lines(child.remote_ts)}",
             _form(child),
             f"{child.spi_in}\n{child.spi_out}",
             _traffic(child.octets_in, child.packets_in),
             _traffic(child.octets_out, child.packets_out),
-            "never" if child.rekey_in_s is None else duration_text(child.rekey_in_s),
+            _in_two_lines(rekey) if is_narrow else rekey,
         )
     return table
+
+
+def _in_two_lines(duration: str) -> str:
+    number, *rest = duration.split(" ")
+    return "\n".join(filter(None, [" ".join([number, *rest[:1]]), " ".join(rest[1:])]))
 
 
 def _form(child: ChildSaState) -> str:
@@ -158,7 +168,7 @@ def _drops(snapshot: Snapshot) -> Table:
 def _table(*columns: str) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
     for column in columns:
-        table.add_column(column)
+        table.add_column(column, overflow="fold")
     return table
 
 

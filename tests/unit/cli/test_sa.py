@@ -48,9 +48,17 @@ def test_one_policy_is_shown_in_full(run: Run, node: ExampleNode) -> None:
     assert code == ExitCode.DONE
     words = {line.split()[0]: line.split()[1:] for line in out.splitlines() if line.strip()}
     assert words["soft-packets"] == ["5"]
-    assert words["hard-time"] == ["3600"]
+    assert words["hard-time"] == ["1", "h"]
+    assert words["bytes"] == ["77000", "(75", "KiB)"]
     assert words["remote-ts"] == ["10.2.0.0/16"]
     assert words["df"] == ["copy"]
+
+
+@pytest.mark.parametrize("spi", ["0xc0ffee02", "C0FFEE02"])
+def test_one_sa_is_found_by_its_spi(run: Run, node: ExampleNode, spi: str) -> None:
+    code, out, _ = run("sa", "show", spi, "--json")
+    assert code == ExitCode.DONE
+    assert [one["spi"] for one in json.loads(out)] == ["0xc0ffee02"]
 
 
 def test_json_has_everything(run: Run, node: ExampleNode) -> None:

@@ -17,17 +17,25 @@ from support.nodes import ExampleNode, serving
 GOLDEN = Path(__file__).with_name("status_table.txt")
 
 
-def rendered(node: ExampleNode, path: Path) -> str:
+def rendered(node: ExampleNode, path: Path, width: int = 132) -> str:
     with serving(node, path), Client(f"unix://{path}") as client:
         snapshot = take_snapshot(client)
-    console = Console(width=132, color_system=None, file=io.StringIO())
+    console = Console(width=width, color_system=None, file=io.StringIO())
     with console.capture() as capture:
-        console.print(status_table(snapshot))
+        console.print(status_table(snapshot, console.width))
     return "".join(f"{line.rstrip()}\n" for line in capture.get().splitlines())
 
 
 def test_table_is_the_golden_one(tmp_path: Path) -> None:
     assert rendered(ExampleNode(), tmp_path / "vici") == GOLDEN.read_text()
+
+
+def test_on_a_narrow_terminal_nothing_is_left_out(tmp_path: Path) -> None:
+    text = rendered(ExampleNode(), tmp_path / "vici", 80)
+    assert max(map(len, text.splitlines())) <= 80
+    assert "…" not in text
+    for word in ("INSTALLED", "c0ffee02", "10.2.0.0/16"):
+        assert word in text
 
 
 def test_nothing_is_up(tmp_path: Path) -> None:
@@ -47,7 +55,9 @@ def test_form_of_a_child_that_is_no_plain_tunnel(tmp_path: Path) -> None:
     child = replace(ike_sa.children[0], **form)  # type: ignore[arg-type] # names of its own
     console = Console(width=200, color_system=None, file=io.StringIO())
     with console.capture() as capture:
-        console.print(status_table(replace(snapshot, ike_sas=(replace(ike_sa, children=(child,)),))))
+        console.print(
+            status_table(replace(snapshot, ike_sas=(replace(ike_sa, children=(child,)),)), console.width)
+        )
     assert "AH transport mode IPComp" in capture.get()
 
 

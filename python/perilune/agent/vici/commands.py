@@ -24,6 +24,7 @@ from perilune.databases.decorrelation import decorrelated
 from perilune.databases.spd import Action, PolicyId
 from perilune.dataplane.stats import SaStats
 from perilune.model.errors import LocalError
+from perilune.model.spi import format_spi
 from perilune.model.time import Duration, Instant
 
 EVENTS = frozenset(
@@ -258,7 +259,8 @@ class Commands:
         counters = {(sa.direction, sa.spi, sa.path): sa for sa in self._node.stats().sas}
         for entry in self._node.sad:
             name = names.get(entry.policy, "")
-            if wanted in {None, name, name.rpartition("/")[2]}:
+            is_named = wanted in {None, name, name.rpartition("/")[2]}
+            if is_named or (wanted or "").lower() in {format_spi(entry.spi), f"{entry.spi:08x}"}:
                 stats = counters.get((entry.direction, entry.spi, entry.path))
                 call.event("perilune-sa", describe_sad_entry(entry, name, stats, now))
         call.answer()

@@ -66,6 +66,8 @@ def _form(form: Processing) -> Tree:
     }
     if form.tfc is not None:
         tree["tfc-padding"] = str(form.tfc) if isinstance(form.tfc, int) else form.tfc.value
+    if form.compression is not None:
+        tree["compression"] = f"DEFLATE, CPI {form.compression:#06x}"
     if form.dummies:
         tree["dummy-rate"] = str(form.dummies)
     if form.path_mtu is not None:

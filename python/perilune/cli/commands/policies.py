@@ -156,5 +156,5 @@ def _show_pieces(found: list[Node], as_json: bool) -> None:
 def _columns(*names: str) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
     for name in names:
-        table.add_column(name)
+        table.add_column(name, overflow="fold")
     return table

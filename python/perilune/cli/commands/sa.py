@@ -15,6 +15,9 @@ from perilune.cli.options import uri_option
 from perilune.cli.status_table import duration_text, octets_text
 from perilune.cli.terminal import table_console
 
+_DURATIONS = frozenset({"age", "idle", "path-mtu-age", "path-mtu-left", "soft-time", "hard-time"})
+_KIB = 1024
+
 
 @click.group()
 def sa() -> None:
@@ -48,11 +51,11 @@ def delete(name: str, uri: str) -> None:
 
 
 @sa.command()
-@click.argument("name", required=False)
+@click.argument("name", required=False, metavar="[NAME|SPI]")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document with everything.")
 @uri_option
 def show(name: str | None, as_json: bool, uri: str) -> None:
-    """Show every SA, of IKE and of manual keys, or those of one policy in full."""
+    """Show every SA, of IKE and of manual keys; or those of one policy, or of one SPI, in full."""
     with Client(uri) as client:
         sas = client.stream("perilune-sa-list", "perilune-sa", {"name": name} if name else {})
     if name and not sas:
@@ -83,35 +86,18 @@ def _setting(text: str) -> tuple[str, str]:
 
 
 def _overview(sas: list[Node]) -> Table:
-    table = Table(box=None, header_style="dim", pad_edge=False)
-    for column in (
-        "policy",
-        "",
-        "SPI",
-        "form",
-        "between",
-        "algorithms",
-        "sequence",
-        "traffic",
-        "age",
-        "state",
-    ):
-        table.add_column(column)
+    table = Table(box=None, header_style="dim", pad_edge=False, padding=(0, 2, 0, 0))
+    for column in ("policy", "SPI", "form", "between", "traffic", "age"):
+        table.add_column(column, overflow="fold", no_wrap=column == "SPI")
     for one in sas:
-        arrow = "in" if text_of(one, "direction") == "inbound" else "out"
-        between = f"{text_of(one, 'local')} - {text_of(one, 'remote')}"
-        traffic = f"{text_of(one, 'packets', '0')} packets, {octets_text(_count(one, 'bytes'))}"
+        arrow = "in " if text_of(one, "direction") == "inbound" else "out"
         table.add_row(
             text_of(one, "policy"),
-            arrow,
-            text_of(one, "spi"),
-            _form(one),
-            between,
-            text_of(one, "suite"),
-            text_of(one, "sequence"),
-            traffic,
-            duration_text(_count(one, "age")),
-            text_of(one, "state"),
+            f"{arrow} {text_of(one, 'spi')}\nnumber {text_of(one, 'sequence', '0')}",
+            f"{_form(one)}\n{text_of(one, 'suite')}",
+            f"{text_of(one, 'local')}\n{text_of(one, 'remote')}",
+            f"{text_of(one, 'packets', '0')} packets\n{octets_text(_count(one, 'bytes'))}",
+            f"{duration_text(_count(one, 'age'))}\n{text_of(one, 'state')}",
         )
     return table
 
@@ -125,10 +111,20 @@ def _details(one: Node) -> Table:
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column(style="dim")
     table.add_column()
-    for key, value in one.items():
-        table.add_row(key, ", ".join(map(str, value)) if isinstance(value, list) else str(value))
+    for key in one:
+        value = one[key]
+        table.add_row(key, ", ".join(map(str, value)) if isinstance(value, list) else _with_unit(one, key))
     table.add_row("", "")
     return table
+
+
+def _with_unit(one: Node, key: str) -> str:
+    text = text_of(one, key)
+    if key in _DURATIONS:
+        return duration_text(_count(one, key))
+    if key.rpartition("-")[2] == "bytes" and _count(one, key) >= _KIB:
+        return f"{text} ({octets_text(_count(one, key))})"
+    return text
 
 
 def _count(one: Node, key: str) -> int:

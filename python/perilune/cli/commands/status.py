@@ -31,7 +31,8 @@ def status(as_json: bool, watch: bool, uri: str) -> None:
         elif as_json:
             click.echo(json.dumps(as_document(take_snapshot(client)), indent=2))
         else:
-            table_console().print(status_table(take_snapshot(client)))
+            console = table_console()
+            console.print(status_table(take_snapshot(client), console.width))
 
 
 def as_document(snapshot: Snapshot) -> dict[str, object]:
@@ -48,10 +49,10 @@ def _watch(client: Client, as_json: bool) -> None:
             time.sleep(_WATCH_S)
     console = table_console()
     while not console.is_terminal:
-        console.print(status_table(take_snapshot(client)))
+        console.print(status_table(take_snapshot(client), console.width))
         sys.stdout.flush()
         time.sleep(_WATCH_S)
     with Live(console=console, auto_refresh=False, screen=True) as live:
         while True:
-            live.update(status_table(take_snapshot(client)), refresh=True)
+            live.update(status_table(take_snapshot(client), console.width), refresh=True)
             time.sleep(_WATCH_S)
