@@ -13,6 +13,7 @@ def read_form(reader: Reader, mode: Mode) -> ChildForm:
     return ChildForm(
         mode=mode,
         compression=reader.get(keys.IPCOMP),
+        fragments=_fragments(reader, mode),
         tfc=reader.get(keys.TFC_PADDING),
         dummies=reader.get(keys.DUMMY_RATE),
         df=DontFragment.COPY if reader.get(keys.COPY_DF) else DontFragment.CLEAR,
@@ -21,3 +22,10 @@ def read_form(reader: Reader, mode: Mode) -> ChildForm:
         path_mtu=reader.get(keys.PATH_MTU),
         path_mtu_age=reader.get(keys.PATH_MTU_AGE),
     )
+
+
+def _fragments(reader: Reader, mode: Mode) -> bool:
+    if reader.get(keys.FRAGMENTS) and mode is not Mode.TUNNEL:
+        reader.error("only mode tunnel takes fragments (RFC 4301, section 4.1)", keys.FRAGMENTS)
+        return False
+    return reader.get(keys.FRAGMENTS)

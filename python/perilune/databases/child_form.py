@@ -24,6 +24,10 @@ class ChildForm:
     compression: bool = False
     """Compress packets before they are protected, where the peer can do it too (RFC 3173)."""
 
+    fragments: bool = False
+    """Let fragments behind the first travel on SAs whose selectors want ports, where the peer does it too
+    (RFC 4301, section 7.3); tunnel mode only."""
+
     df: DontFragment = DontFragment.COPY
     dscp: DscpMap | None = None
     """DSCP of the outer header; None copies the inner one."""

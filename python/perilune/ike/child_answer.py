@@ -210,7 +210,7 @@ def _grant_as_read(
         except Refusal as error:
             refusal = refusal or error
             continue
-        ours = FormNotifies.of_form(candidate.policy.form)
+        ours = FormNotifies.of_form(candidate.policy.form).answering(request.form)
         return ChildGrant(candidate.policy, choice, ours, request.form, candidate.local, candidate.remote)
     raise refusal or _nothing_fits(peer, request, only)
 

@@ -6,6 +6,7 @@ Everything is said by notifies, which stand beside the SA payload in the request
 USE_TRANSPORT_MODE, USE_BEET_MODE  asked for by the initiator, granted by the responder's repeating it
 IPCOMP_SUPPORTED                   its sender can decompress; in a response, both shall compress
 ESP_TFC_PADDING_NOT_SUPPORTED      its sender takes no padding; each direction by itself
+NON_FIRST_FRAGMENTS_ALSO           fragments behind the first may come, if both send it
 ```
 """
 
@@ -45,6 +46,9 @@ class FormNotifies:
     compressions: tuple[CompressionOffer, ...] = ()
     """What it can decompress."""
 
+    fragments: bool = False
+    """Whether it sends and accepts fragments behind the first where selectors want ports."""
+
     @classmethod
     def read(cls, payloads: Sequence[Payload]) -> Self:
         """Return what the peer says.
@@ -57,6 +61,7 @@ class FormNotifies:
             mode=next(modes, Mode.TUNNEL),
             takes_padding=find_notify(payloads, NotifyType.ESP_TFC_PADDING_NOT_SUPPORTED) is None,
             compressions=CompressionOffer.read_all(payloads),
+            fragments=find_notify(payloads, NotifyType.NON_FIRST_FRAGMENTS_ALSO) is not None,
         )
 
     @property
@@ -65,12 +70,18 @@ class FormNotifies:
         types = [_MODE_NOTIFIES[self.mode]] if self.mode in _MODE_NOTIFIES else []
         if not self.takes_padding:
             types.append(NotifyType.ESP_TFC_PADDING_NOT_SUPPORTED)
+        if self.fragments:
+            types.append(NotifyType.NON_FIRST_FRAGMENTS_ALSO)
         return (*(one.payload for one in self.compressions), *map(NotifyPayload, types))
 
     @classmethod
     def of_form(cls, form: ChildForm) -> Self:
         """Return what an initiator says for a child, but for compression."""
-        return cls(mode=form.mode)
+        return cls(mode=form.mode, fragments=form.fragments and form.mode is Mode.TUNNEL)
+
+    def answering(self, theirs: FormNotifies) -> Self:
+        """Return what a responder says, who would say this as an initiator, to what the peer says."""
+        return replace(self, fragments=self.fragments and theirs.fragments)
 
     def with_cpi(self, cpi: int | None) -> Self:
         """Return the same with DEFLATE under an index of ours; without compression where that is None."""
@@ -94,6 +105,9 @@ class AgreedForm:
     cpi_out: int | None = None
     """Index of what we send: the peer's choice."""
 
+    fragments: bool = False
+    """Whether fragments behind the first may travel where selectors want ports."""
+
     @classmethod
     def of(cls, choice: Choice, ours: FormNotifies, theirs: FormNotifies) -> Self:
         """Return what follows from what was chosen and what both sides said, whichever we are."""
@@ -106,12 +120,18 @@ class AgreedForm:
         may_pad = theirs.takes_padding and protocol is ProtocolId.ESP
         cpis = deflate(ours.compressions), deflate(theirs.compressions)
         cpi_in, cpi_out = (None, None) if None in cpis else cpis
+        ##= https://www.rfc-editor.org/rfc/rfc7296#section-1.3.1
+        ##% It is enabled only if NON_FIRST_FRAGMENTS_ALSO notification is
+        ##% included in both the request proposing an SA and the response
+        ##% accepting it.
+        fragments = mode is Mode.TUNNEL and ours.fragments and theirs.fragments
         return cls(
             protocol=protocol,
             mode=mode,
             may_pad=may_pad,
             cpi_in=cpi_in,
             cpi_out=cpi_out,
+            fragments=fragments,
         )
 
     @property

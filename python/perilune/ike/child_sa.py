@@ -109,6 +109,7 @@ class ChildSa:
             path=self.path,
             encapsulation=self.encapsulation,
             protocol=agreement.form.security_protocol,
+            stateful_fragments=agreement.form.fragments,
             processing=agreement.form.processing(
                 agreement.policy.form, direction, agreement.local, agreement.remote
             ),

@@ -26,6 +26,7 @@ def dscp_map(outer: dict[int, int]) -> DscpMap:
 
 
 # covers R4301-4.4.1.2-6
+# covers R4301-4.4.1.2-5
 @pytest.mark.parametrize(
     ("text", "form"),
     [
@@ -37,6 +38,7 @@ def dscp_map(outer: dict[int, int]) -> DscpMap:
         ("tfc_padding = 0", ChildForm()),
         ("dummy_rate = 20", ChildForm(dummies=20)),
         ("ipcomp = yes", ChildForm(compression=True)),
+        ("fragments = yes", ChildForm(fragments=True)),
         ("copy_df = no\ncopy_dscp = no", ChildForm(df=DontFragment.CLEAR, dscp=DscpMap.all_to(0))),
         ("copy_df = yes\ncopy_dscp = out", ChildForm()),
         (
@@ -57,6 +59,7 @@ def test_child_in_every_mode_has_proposals(mode: str) -> None:
     assert child(f"mode = {mode}").proposals
 
 
+# covers R4301-4.4.1.2-5
 @pytest.mark.parametrize(
     ("text", "proposals"),
     [
@@ -100,3 +103,9 @@ def test_mistakes_of_ah(text: str, message: str) -> None:
 def test_lists_of_dscps_that_are_none(text: str, message: str) -> None:
     with pytest.raises(InvalidConfigError, match=message):
         child(f"copy_dscp = {text}")
+
+
+@pytest.mark.parametrize("mode", ["transport", "beet"])
+def test_only_tunnels_take_fragments(mode: str) -> None:
+    with pytest.raises(InvalidConfigError, match="only mode tunnel takes fragments"):
+        child(f"mode = {mode}\nfragments = yes")

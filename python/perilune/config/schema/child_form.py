@@ -52,6 +52,14 @@ IPCOMP: Key[bool] = Key(
     "Compress packets before they are protected (DEFLATE), where the peer wants it too and it makes them"
     " smaller.",
 )
+FRAGMENTS: Key[bool] = Key(
+    "fragments",
+    YES_NO,
+    "no",
+    "Where the traffic selectors want certain ports, which only the first fragment of a packet shows: whether"
+    " the others go through the tunnel behind it, where the peer wants it too (RFC 4301, section 7.3); else"
+    " they are put together first. swanctl.conf has no such key.",
+)
 TFC_PADDING: Key[int | TfcToPathMtu | None] = Key(
     "tfc_padding",
     TFC,
@@ -99,5 +107,5 @@ PATH_MTU_AGE: Key[Duration] = Key(
     "How long a path MTU that was learnt is believed. swanctl.conf has no such key.",
 )
 
-KEYS = (IPCOMP, TFC_PADDING, DUMMY_RATE, COPY_DF, COPY_DSCP, FLOW_LABEL, PATH_MTU, PATH_MTU_AGE)
+KEYS = (IPCOMP, FRAGMENTS, TFC_PADDING, DUMMY_RATE, COPY_DF, COPY_DSCP, FLOW_LABEL, PATH_MTU, PATH_MTU_AGE)
 """All but the mode."""
