@@ -7,8 +7,8 @@ from ipaddress import ip_address
 import pytest
 
 from exchanges.pair import Pair
-from exchanges.settings import LEFT_NET, RIGHT_NET, child, left, right, selectors
-from perilune.databases.pad import AddressRange, SharedSecret
+from exchanges.settings import LEFT, LEFT_NET, RIGHT_NET, child, left, right, selectors
+from perilune.databases.pad import AddressRange, DynamicSelector, SharedSecret
 from perilune.ike.events import AuthenticationFailed, ChildSaUp, IkeSaUp, Refused
 from perilune.model.identity import Identity
 from perilune.model.identity_pattern import IdentityPattern, parse_pattern
@@ -116,3 +116,32 @@ def test_a_child_may_be_for_some_peers_only(identity: str, is_up: bool) -> None:
     pair.run(Duration.seconds(1))
     assert pair.right.has(ChildSaUp) == is_up
     assert pair.right.has(Refused) != is_up
+
+
+# covers R4301-4.4.1.1-8
+@pytest.mark.parametrize(
+    ("identity", "name", "reach"),
+    [("boss@example.org", "everything", RIGHT_NET), ("guest@example.org", "printers", "10.2.9.0/24")],
+)
+def test_who_the_peer_is_names_the_entry_that_its_address_is_bound_to(
+    identity: str, name: str, reach: str
+) -> None:
+    dynamic = (DynamicSelector(),)
+    everything = child(
+        "everything", local=RIGHT_NET, remote_ts=dynamic, peers=(Identity.parse("boss@example.org"),)
+    )
+    printers = child("printers", local="10.2.9.0/24", remote_ts=dynamic, peers=(group("*@example.org"),))
+    entry = right(remote_id=group("*@example.org"), children=(everything, printers))
+    roaming = left(local_id=Identity.parse(identity), children=(child(local_ts=dynamic),))
+    pair = Pair(left_entry=roaming, right_entry=entry)
+    pair.establish()
+
+    (granted,) = pair.right.children
+    assert (granted.name.name, granted.local, granted.remote) == (
+        name,
+        selectors(reach),
+        selectors(f"{LEFT}/32"),
+    )
+    bound = pair.right.data_plane.policies[granted.policy]
+    assert (bound.name, bound.remote) == (f"gw/{name}", selectors(f"{LEFT}/32"))
+    pair.check_agreement()
