@@ -29,6 +29,9 @@ def read_child(reader: Reader) -> ChildPolicy:
     mode = reader.get(form_keys.MODE)
     local_ts, remote_ts = reader.get(keys.LOCAL_TS), reader.get(keys.REMOTE_TS)
     _check_selectors(reader, local_ts, remote_ts)
+    if mode is Mode.BEET:
+        _check_single(reader, keys.LOCAL_TS, local_ts)
+        _check_single(reader, keys.REMOTE_TS, remote_ts)
     rekey_time, life_time, rand_time = _times(reader)
     rekey_octets, life_octets, rand_octets = _counts(
         reader, keys.REKEY_BYTES, keys.LIFE_BYTES, keys.RAND_BYTES
@@ -136,6 +139,19 @@ def _check_selectors(
         for one in ours:
             if not any(_families(one) & _families(other) for other in theirs):
                 reader.warn(f"nothing at the other end is of the family of {one}", key)
+
+
+def _check_single(
+    reader: Reader, key: Key[tuple[ChildSelector, ...]], selectors: tuple[ChildSelector, ...]
+) -> None:
+    """Note selectors of BEET mode that only a peer can make those of one address."""
+    ends = {
+        (one.first_address, one.last_address) for one in selectors if not isinstance(one, DynamicSelector)
+    }
+    if len(ends) > 1 or any(first != last for first, last in ends):
+        reader.warn(
+            "mode beet is between two addresses: only a peer can begin, which names one of these", key
+        )
 
 
 def _families(selector: ChildSelector) -> frozenset[int]:

@@ -6,6 +6,7 @@ import pytest
 
 from perilune.config.load import load_text
 from perilune.config.problems import InvalidConfigError
+from perilune.config.settings import Settings
 from perilune.databases.child_form import ChildForm
 from perilune.databases.pad import ChildPolicy
 from perilune.databases.processing import DontFragment, DscpMap, Mode, TfcToPathMtu
@@ -14,11 +15,15 @@ from perilune.model.iana import ProtocolId
 from perilune.model.time import Duration
 
 
-def child(text: str) -> ChildPolicy:
+def settings(text: str) -> Settings:
     ends = "local { auth = psk }\nremote { auth = psk }"
     gw = f"gw {{ {ends}\nchildren {{ net {{\n{text}\n}} }} }}"
     whole = f"connections {{ {gw} }}\nsecrets {{ ike {{ secret = x }} }}"
-    return load_text(whole).connections[0].children[0]
+    return load_text(whole)
+
+
+def child(text: str) -> ChildPolicy:
+    return settings(text).connections[0].children[0]
 
 
 def dscp_map(outer: dict[int, int]) -> DscpMap:
@@ -109,3 +114,18 @@ def test_lists_of_dscps_that_are_none(text: str, message: str) -> None:
 def test_only_tunnels_take_fragments(mode: str) -> None:
     with pytest.raises(InvalidConfigError, match="only mode tunnel takes fragments"):
         child(f"mode = {mode}\nfragments = yes")
+
+
+@pytest.mark.parametrize(
+    ("text", "warned"),
+    [
+        ("local_ts = 10.9.0.1\nremote_ts = 10.9.0.2", 0),
+        ("", 0),
+        ("local_ts = 10.9.0.1[tcp/80], 10.9.0.1[tcp/443]\nremote_ts = 10.9.0.2", 0),
+        ("local_ts = 10.9.0.1\nremote_ts = 10.9.0.0/24", 1),
+        ("local_ts = 10.9.0.1, 10.9.0.2\nremote_ts = 10.9.0.0/24", 2),
+    ],
+)
+def test_who_gives_beet_mode_networks_is_warned(text: str, warned: int) -> None:
+    warnings = [one for one in settings(f"mode = beet\n{text}").warnings if "mode beet" in one]
+    assert len(warnings) == warned
