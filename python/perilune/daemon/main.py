@@ -7,6 +7,7 @@ import logging
 import signal
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from pathlib import Path as FilePath
 from typing import Any
 
@@ -100,7 +101,7 @@ class Daemon(Observer):
         self._clock = MonotonicClock()
         self._key_log = KeyLog(daemon.keylog) if daemon.keylog else None
         self._endpoint = IkeEndpoint(endpoint_settings(daemon), KernelRng())
-        self._data_plane = Runtime(runtime_settings(daemon))
+        self._data_plane = Runtime(replace(runtime_settings(daemon), tells_users=bool(settings.users)))
         self._auditor = self._new_auditor(daemon.audit_log) if daemon.audit_log else None
         self._dummies = DummyTimer(DummyTraffic(self._data_plane.send_dummies, KernelRng()), self._clock)
         self._driver = Driver(self._endpoint, self._data_plane, self, self._clock)

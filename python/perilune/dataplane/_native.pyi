@@ -73,7 +73,8 @@ class Engine:
 class Runtime:
     """A device, sockets, and a thread for each direction.
 
-    The device is the name of a TUN device, or those of the inner and the outer of two interfaces.
+    The device is the name of a TUN device and whether it can tell users apart, or the names of the inner and
+    the outer of two interfaces.
 
     Raises:
         LocalError: A setting that no device or socket can carry out.
@@ -83,7 +84,7 @@ class Runtime:
     def __new__(
         cls,
         *,
-        device: str | tuple[str, str],
+        device: tuple[str, bool] | tuple[str, str],
         local_addresses: list[str],
         ike_port: int,
         nat_t_port: int,

@@ -39,6 +39,9 @@ class RuntimeSettings:
     raw_esp: bool = True
     """Whether ESP without UDP can be sent and received; needs CAP_NET_RAW."""
 
+    tells_users: bool = False
+    """Whether the TUN device is to be one for `know_users`, which costs the kernel some megabytes."""
+
     mark: int | None = None
     """SO_MARK of everything that is sent, so that routing can keep it out of the TUN device."""
 
@@ -72,7 +75,7 @@ class Runtime:
     def __init__(self, settings: RuntimeSettings) -> None:
         wire = settings.wire
         self._native = NativeRuntime(
-            device=(wire.inside, wire.outside) if wire else settings.tun_name,
+            device=(wire.inside, wire.outside) if wire else (settings.tun_name, settings.tells_users),
             local_addresses=[str(address) for address in settings.local_addresses],
             ike_port=settings.ike_port,
             nat_t_port=settings.nat_t_port,
@@ -93,9 +96,10 @@ class Runtime:
         is known stays known.
 
         Raises:
-            LocalError: The placement is `Wire`, where packets come from other hosts.
-            ResourceError: The kernel lets this process load no BPF program, the TUN device has one queue
-                only, or these are more than 255 users, 0 or 65534.
+            LocalError: The placement is `Wire`, where packets come from other hosts; or the TUN device has
+                one queue, as its settings do not say `tells_users` or it was there before.
+            ResourceError: The kernel lets this process load no BPF program, or these are more than 255 users,
+                0 or 65534.
         """
         self._native.know_users(sorted(set(users)))
 

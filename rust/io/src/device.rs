@@ -20,6 +20,8 @@ pub enum Placement {
     Tun {
         /// Name of the device; `%d` becomes a free number.
         name: String,
+        /// Whether it is to be one that can tell whose packets they are.
+        tells_users: bool,
     },
     /// In the wire between two interfaces.
     Wire(WireSettings),
@@ -62,7 +64,7 @@ impl Device {
     /// Open what the placement names.
     pub(crate) fn open(placement: &Placement) -> Result<Self, IoError> {
         match placement {
-            Placement::Tun { name } => Tun::open(name).map(Self::Tun),
+            Placement::Tun { name, tells_users } => Tun::open(name, *tells_users).map(Self::Tun),
             Placement::Wire(settings) => {
                 BumpInTheWire::open(settings).map(|bump| Self::Wire(Box::new(bump)))
             }

@@ -29,27 +29,33 @@ pub struct Tun {
     name: String,
     segments_udp: bool,
     users: UserQueues,
+    has_queues: bool,
 }
 
 impl Tun {
     /// Create the device, or attach to a persistent one of this name.
     ///
     /// It stays down and without address: that is the caller's network configuration. It goes
-    /// away with this value. `%d` in the name is replaced by a free number.
+    /// away with this value. `%d` in the name is replaced by a free number. With `tells_users` it is
+    /// one that can have queues for users, which costs the kernel some megabytes.
     ///
     /// # Errors
     /// [`IoError::Setting`] for a name that no interface can have, [`IoError::Tun`] for what the
     /// kernel refused.
-    pub fn open(name: &str) -> Result<Self, IoError> {
+    pub fn open(name: &str, tells_users: bool) -> Result<Self, IoError> {
         // Exclusive, as nothing else keeps us from taking a queue of another program's device. One
         // that is there already has to be a persistent one with one queue, which nobody can share.
         let exclusive = libc::IFF_MULTI_QUEUE | libc::IFF_TUN_EXCL;
-        let (device, name) = attach(name, exclusive).or_else(|error| match error {
-            IoError::Tun { source, .. } if source.raw_os_error() == Some(libc::EBUSY) => {
-                attach(name, 0)
-            }
-            other => Err(other),
-        })?;
+        let many = if tells_users {
+            attach(name, exclusive).map(Some).or_else(unless_there)?
+        } else {
+            None
+        };
+        let has_queues = many.is_some();
+        let (device, name) = match many {
+            Some(made) => made,
+            None => attach(name, 0)?,
+        };
         let refused = |step| {
             let name = name.clone();
             move |source: io::Error| IoError::Tun { name, step, source }
@@ -62,6 +68,7 @@ impl Tun {
             name,
             segments_udp,
             users,
+            has_queues,
         })
     }
 
@@ -70,8 +77,15 @@ impl Tun {
     /// A packet is the user's who made the socket that it was sent from.
     ///
     /// # Errors
-    /// [`IoError::Users`]: too many, one whose packets cannot be told, or the kernel refuses.
+    /// [`IoError::Users`]: too many, one whose packets cannot be told, or the kernel refuses;
+    /// [`IoError::Setting`] for a device that has one queue.
     pub(crate) fn know_users(&self, users: &[u32]) -> Result<(), IoError> {
+        if !self.has_queues && !users.is_empty() {
+            return Err(IoError::Setting(format!(
+                "the device {} was made with one queue, too few to tell whose packets they are",
+                self.name
+            )));
+        }
         self.users
             .grow(users, |all| {
                 // First the program, which sends to the first queue what is for one that is not there.
@@ -137,6 +151,14 @@ impl AsFd for Tun {
         } else {
             self.users.any()
         }
+    }
+}
+
+/// Nothing where the device is there already.
+fn unless_there(error: IoError) -> Result<Option<(OwnedFd, String)>, IoError> {
+    match error {
+        IoError::Tun { source, .. } if source.raw_os_error() == Some(libc::EBUSY) => Ok(None),
+        other => Err(other),
     }
 }
 
@@ -211,7 +233,7 @@ mod tests {
     fn names_that_no_interface_can_have_are_refused() {
         for name in ["", "a/b", "a b", "a:1", "sixteen-letters!", "\u{fc}"] {
             assert!(
-                matches!(Tun::open(name), Err(IoError::Setting(_))),
+                matches!(Tun::open(name, false), Err(IoError::Setting(_))),
                 "{name}"
             );
         }

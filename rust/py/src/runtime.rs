@@ -12,10 +12,10 @@ use crate::answers::{engine_event, io_event, runtime_stats};
 use crate::errors::{from_engine, from_io, local_error};
 use crate::values::{Addresses, Now, PathArgument};
 
-/// Name of a TUN device, or names of the inner and the outer of two interfaces.
+/// Name of a TUN device and whether it tells users apart, or names of the inner and the outer of two interfaces.
 #[derive(FromPyObject)]
 enum DeviceArgument {
-    Tun(String),
+    Tun(String, bool),
     Wire(String, String),
 }
 
@@ -46,7 +46,7 @@ impl PyRuntime {
             mark,
         };
         let placement = match device {
-            DeviceArgument::Tun(name) => Placement::Tun { name },
+            DeviceArgument::Tun(name, tells_users) => Placement::Tun { name, tells_users },
             DeviceArgument::Wire(inside, outside) => {
                 Placement::Wire(WireSettings { inside, outside })
             }
