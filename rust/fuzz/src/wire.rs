@@ -16,7 +16,9 @@ use perilune_wire::immutable::zero_mutable;
 use perilune_wire::ip;
 use perilune_wire::ipcomp::{Compressor, Decompressor, IpCompHeader};
 use perilune_wire::neighbor;
-use perilune_wire::reassembly::{Reassembler, ReassemblyLimits, Refusal};
+use perilune_wire::reassembly::{
+    FragmentTracker, Reassembler, ReassemblyLimits, Refusal, TrackingLimits,
+};
 use perilune_wire::segment::Superpacket;
 
 /// By first octet; new ones go to the end, so that the saved corpus keeps its meaning.
@@ -132,6 +134,11 @@ fn fragments(octets: &[u8]) {
         fragments: 10_000,
         ..ReassemblyLimits::default()
     });
+    let mut tracker = FragmentTracker::new(TrackingLimits {
+        packets: 1,
+        fragments: 10_000,
+        timeout_ns: 1,
+    });
     let mut place = vec![0; MOST_OCTETS];
     for index in 0..plan.count() {
         let written = plan.write(index, &mut place).expect("there is room");
@@ -144,15 +151,18 @@ fn fragments(octets: &[u8]) {
             continue;
         }
         let is_last = index == plan.count() - 1;
+        let followed = tracker.follow(0, &place[..written], 0);
         match reassembler.insert(&place[..written], 0) {
             Ok(Some(whole)) => {
                 assert!(is_last);
                 assert_same_packet(whole, &packet[..chain.total]);
             }
             Ok(None) => assert!(!is_last),
-            Err(Refusal::Tiny) => return,
+            Err(Refusal::Tiny) => return assert_eq!(followed, Err(Refusal::Tiny)),
             Err(refusal) => panic!("{refusal:?} of fragment {index}"),
         }
+        let ports = ip::parse(packet).expect("planned, so sound").flow.ports();
+        assert_eq!(followed.map(|of| of.first.ports()), Ok(ports));
     }
 }
 
@@ -174,6 +184,11 @@ fn reassembly(octets: &[u8]) {
         timeout_ns: 1000,
     };
     let mut reassembler = Reassembler::new(limits);
+    let mut tracker = FragmentTracker::new(TrackingLimits {
+        packets: 3,
+        fragments: 5,
+        timeout_ns: 1000,
+    });
     let mut now = 0;
     for fragment in pieces(octets) {
         now += u64::from(fragment.first().copied().unwrap_or(0)) & 0xf;
@@ -183,6 +198,10 @@ fn reassembly(octets: &[u8]) {
             assert!(is_sound, "lengths are set right");
         }
         assert!(reassembler.len() <= 3 && reassembler.octets() <= 4096);
+        let is_first = HeaderChain::parse(fragment).is_some_and(|chain| !chain.is_later_fragment());
+        let before = tracker.len();
+        let _ = tracker.follow(0, fragment, now);
+        assert!(tracker.len() <= if is_first { 3 } else { before });
     }
     reassembler.expire(now + 1000);
     assert_eq!((reassembler.len(), reassembler.octets()), (0, 0));
