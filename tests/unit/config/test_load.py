@@ -85,6 +85,7 @@ def test_defaults_of_a_child() -> None:
     assert (len(policy.proposals), policy.local_ts) == (2, (DynamicSelector(),))
 
 
+# covers R4301-4.4.1.2-5
 def test_connection_with_everything() -> None:
     entry = connection(
         """
@@ -110,8 +111,9 @@ def test_connection_with_everything() -> None:
         remote { id = %any }
         """
     )
-    address = ip_address("192.0.2.2")
-    assert entry.remote_addrs == (AddressRange(address, address),)
+    ours, theirs = ip_address("192.0.2.1"), ip_address("192.0.2.2")
+    assert entry.local_addrs == (AddressRange(ours, ours),)
+    assert entry.remote_addrs == (AddressRange(theirs, theirs),)
     assert (entry.local_port, entry.remote_port, entry.encap) == (4500, 4501, True)
     assert (entry.fragmentation, entry.dpd_delay) == (Fragmentation.ACCEPT, Duration.seconds(30))
     assert (entry.rekey_time, entry.over_time, entry.rand_time) == (
