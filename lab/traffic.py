@@ -139,6 +139,20 @@ def datagrams(
     return Echoed(**json.loads(namespace.run(*program("datagrams", *words), timeout_s=limit_s).stdout))
 
 
+def icmp_error(namespace: Namespace, target: str, kind: tuple[int, int], number: int, packet: bytes) -> None:
+    """Send one ICMP error of IPv4, forged or not.
+
+    Args:
+        namespace: Where it comes from.
+        target: Who gets it.
+        kind: Its type and code.
+        number: What is in its second word, such as an MTU.
+        packet: What it quotes.
+    """
+    words = (target, *map(str, kind), str(number), packet.hex())
+    namespace.run(*program("icmp_error", *words))
+
+
 class Background:
     """Traffic that goes on until it is stopped.
 

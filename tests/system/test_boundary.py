@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sys
 from dataclasses import replace
+from ipaddress import ip_address
 from itertools import product
 from pathlib import Path
 
 import pytest
+from scapy.layers.inet import IP, UDP
 
 from lab.perilune import Perilune
 from lab.process import until
 from lab.topology import OUTER6_A, OUTER6_B, Sites, host, outer
-from lab.traffic import ping
+from lab.traffic import icmp_error, ping
 from perilune.cli.exit_codes import ExitCode
 from perilune.databases.conditions import Conditions, Masked
 from perilune.databases.spd import Action, PolicyId, SpdEntry, Way
@@ -170,6 +173,41 @@ def test_peer_may_lie_in_what_is_protected(sites: Sites, tmp_path: Path, here: s
         until(lambda: ping(sites.host_b, host(1), count=1) == 1, PATIENCE_S, "the way back")
 
 
+# covers R4301-6.1.2-1
+def test_icmp_errors_from_behind_are_accepted_by_type(sites: Sites, tmp_path: Path) -> None:
+    """The kernel of the gateway is who would believe them, so it is asked what it got."""
+    gateway_a = sites.gateway_a
+
+    def got() -> tuple[int, int]:
+        names, values = (
+            line.split() for line in gateway_a.run("grep", "^Icmp:", "/proc/net/snmp").stdout.splitlines()
+        )
+        counts = dict(zip(names, values, strict=True))
+        return int(counts["InRedirects"]), int(counts["InDestUnreachs"])
+
+    def told() -> int:
+        chain = gateway_a.run("nft", "--json", "list", "chain", "inet", "perilune", "told").stdout
+        rules = [one["rule"]["expr"] for one in json.loads(chain)["nftables"] if "rule" in one]
+        return sum(part["counter"]["packets"] for rule in rules for part in rule if "counter" in part)
+
+    quoted = bytes(IP(src="10.1.0.1", dst=host(1)) / UDP(sport=7, dport=7))
+    router = int(ip_address("10.1.0.99"))
+    with gateway(sites, tmp_path, config(1)):
+        until(
+            lambda: (
+                gateway_a.run("nft", "list", "chain", "inet", "perilune", "told", check=False).returncode == 0
+            ),
+            PATIENCE_S,
+            "the boundary",
+        )
+        redirects, unreachable = got()
+        icmp_error(sites.host_a, "10.1.0.1", (5, 1), router, quoted)
+        until(lambda: told() == 1, PATIENCE_S, "a redirect that is dropped")
+        icmp_error(sites.host_a, "10.1.0.1", (3, 3), 0, quoted)
+        until(lambda: got() == (redirects, unreachable + 1), PATIENCE_S, "the error that is accepted")
+        assert told() == 1
+
+
 def test_policy_that_is_not_to_be_enforced_leaves_no_boundary(sites: Sites, tmp_path: Path) -> None:
     with gateway(sites, tmp_path, config(1)) as daemon:
         daemon.kill()
@@ -216,7 +254,7 @@ def test_rules_for_whatever_a_policy_may_ask_are_known_to_nftables(sites: Sites)
         )
     ]
     text = ruleset(entries, BoundarySettings(device="perilune0", ports=(500, 4500), mark=0))
-    assert text.count("counter") == 80
+    assert text.count("counter packets") == 80
     sites.gateway_a.run("nft", "--check", "--file", "-", text_in=text, timeout_s=PATIENCE_S)
 
 

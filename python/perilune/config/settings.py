@@ -9,6 +9,7 @@ from pathlib import Path as FilePath
 from perilune.databases.manual import ManualSa
 from perilune.databases.pad import PadEntry, SharedSecret
 from perilune.databases.spd import SpdTemplate
+from perilune.dataplane.icmp import HARMLESS, TOO_BIG, IcmpKind
 from perilune.dataplane.placement import Wire
 from perilune.model.address import IKE_PORT, NAT_T_PORT
 from perilune.model.time import ZERO, Duration
@@ -45,6 +46,15 @@ class DaemonSettings:
 
     mtu: int = 1400
     """MTU of the TUN device in octets: what fits through the tunnel unfragmented."""
+
+    icmp_unprotected: tuple[IcmpKind, ...] = TOO_BIG
+    """ICMP errors about packets of SAs that are accepted from the unprotected side."""
+
+    icmp_protected: tuple[IcmpKind, ...] = HARMLESS
+    """ICMP errors to this host that are accepted from the protected side."""
+
+    least_path_mtu: int = 576
+    """Least path MTU over IPv4 that an ICMP error is believed, in octets."""
 
     vici: FilePath = FilePath("/run/perilune.vici")
     """Where the control socket is."""

@@ -9,6 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from perilune.agent.node import NodeFacts
 from perilune.config.settings import DaemonSettings, Unmatched
 from perilune.databases.spd import LAST_ENTRY, LAST_PRIORITY, Action, SpdEntry
+from perilune.dataplane.icmp import IcmpControls
 from perilune.dataplane.runtime import RuntimeSettings
 from perilune.ike.settings import EndpointSettings
 from perilune.ike.timers import IkeTimers
@@ -44,6 +45,7 @@ def runtime_settings(daemon: DaemonSettings) -> RuntimeSettings:
         ike_port=daemon.port,
         nat_t_port=daemon.port_nat_t,
         mark=daemon.fwmark or None,
+        icmp=IcmpControls(accepted=daemon.icmp_unprotected, least_path_mtu=daemon.least_path_mtu),
     )
 
 
@@ -84,7 +86,12 @@ def boundary_settings(daemon: DaemonSettings, device: str) -> BoundarySettings |
     """Return what the boundary lets pass in any case; None where the engine sees every packet."""
     if daemon.wire is not None:
         return None
-    return BoundarySettings(device=device, ports=(daemon.port, daemon.port_nat_t), mark=daemon.fwmark)
+    return BoundarySettings(
+        device=device,
+        ports=(daemon.port, daemon.port_nat_t),
+        mark=daemon.fwmark,
+        icmp=daemon.icmp_protected,
+    )
 
 
 def node_facts(clock: MonotonicClock) -> NodeFacts:
@@ -108,4 +115,11 @@ def fixed_part(daemon: DaemonSettings) -> tuple[object, ...]:
     """Return what a running daemon cannot change."""
     parts = (endpoint_settings(daemon), runtime_settings(daemon), route_settings(daemon, ""))
     files = (daemon.vici, daemon.sequence_file, daemon.audit_log)
-    return (*parts, last_entry(daemon), daemon.enforce_policy, *files, daemon.audit_log_octets)
+    return (
+        *parts,
+        last_entry(daemon),
+        daemon.enforce_policy,
+        daemon.icmp_protected,
+        *files,
+        daemon.audit_log_octets,
+    )

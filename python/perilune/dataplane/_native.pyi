@@ -86,10 +86,10 @@ class Runtime:
         *,
         device: tuple[str, bool] | tuple[str, str],
         local_addresses: list[str],
-        ike_port: int,
-        nat_t_port: int,
+        ports: tuple[int, int],
         raw_esp: bool,
         mark: int | None,
+        icmp: tuple[list[tuple[bool, int, int | None]], int],
     ) -> Runtime:
         """Open everything and start the threads."""
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from perilune.databases.changes import Change
 from perilune.databases.sad import SaName
 from perilune.dataplane.events import Event
+from perilune.dataplane.icmp import IcmpControls
 from perilune.dataplane.native import (
     NativeRuntime,
     events_from_native,
@@ -19,6 +20,8 @@ from perilune.dataplane.placement import Wire
 from perilune.dataplane.stats import DataPlaneStats
 from perilune.model.address import IKE_PORT, NAT_T_PORT, IpAddress, Path
 from perilune.model.time import Instant
+
+_ICMPV6 = 6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +47,9 @@ class RuntimeSettings:
 
     mark: int | None = None
     """SO_MARK of everything that is sent, so that routing can keep it out of the TUN device."""
+
+    icmp: IcmpControls = field(default_factory=IcmpControls)
+    """What ICMP errors from the unprotected side may do; without `raw_esp` none is heard."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +83,10 @@ class Runtime:
         self._native = NativeRuntime(
             device=(wire.inside, wire.outside) if wire else (settings.tun_name, settings.tells_users),
             local_addresses=[str(address) for address in settings.local_addresses],
-            ike_port=settings.ike_port,
-            nat_t_port=settings.nat_t_port,
+            ports=(settings.ike_port, settings.nat_t_port),
             raw_esp=settings.raw_esp,
             mark=settings.mark,
+            icmp=_native_icmp(settings.icmp),
         )
 
     @property
@@ -140,3 +146,8 @@ class Runtime:
     def close(self) -> None:
         """Stop the threads, remove a TUN device, erase all keys; may be called again."""
         self._native.close()
+
+
+def _native_icmp(controls: IcmpControls) -> tuple[list[tuple[bool, int, int | None]], int]:
+    accepted = [(kind.version == _ICMPV6, kind.type, kind.code) for kind in controls.accepted]
+    return accepted, controls.least_path_mtu

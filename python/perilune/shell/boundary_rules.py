@@ -5,9 +5,10 @@
     input     what is for this host              by the rules for what is received
 
 What goes into the TUN device is about to be protected, and what comes out of it was; both pass. So do IKE,
-ESP and AH of this host, what IPv6 needs to find its neighbours, and ICMP errors about our own ESP. Everything
-else is looked at if its far end is in a selector of a policy that protects or discards: then the SPD's
-entries are asked in their order.
+ESP and AH of this host, what IPv6 needs to find its neighbours, and ICMP errors about our own ESP. Other
+ICMP errors from what is behind this host have to be of a type that is accepted (RFC 4301, section 6.1.2).
+Everything else is looked at if its far end is in a selector of a policy that protects or discards: then the
+SPD's entries are asked in their order.
 
 A fragment without its first octets shows no ports. Where an entry that protects or discards wants certain
 ones, it gets the fragment too.
@@ -22,6 +23,7 @@ from typing import Final
 
 from perilune.databases.conditions import Masked
 from perilune.databases.spd import Action, SpdEntry, Way
+from perilune.dataplane.icmp import ALL_ERRORS, HARMLESS, IcmpKind
 from perilune.model.address import IpAddress
 from perilune.model.selector import ANY_PROTOCOL, LAST_PORT, TrafficSelector
 
@@ -29,6 +31,7 @@ TABLE: Final = "perilune"
 REMOVAL: Final = f"table inet {TABLE}\ndelete table inet {TABLE}\n"
 """Removes the table, whether it is there or not."""
 
+_ICMPV6: Final = 6
 _ICMP: Final = frozenset({1, 58})
 _MOBILITY_HEADER: Final = 135
 _LONGEST_COMMENT: Final = 100
@@ -57,6 +60,9 @@ class BoundarySettings:
 
     mark: int
     """Of the daemon's own packets; 0 is none."""
+
+    icmp: tuple[IcmpKind, ...] = HARMLESS
+    """ICMP errors to this host that are accepted from what is behind it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +100,14 @@ def ruleset(entries: Iterable[SpdEntry], settings: BoundarySettings, counts: Cou
     for rule in (rule for entry in ordered for rule in rules_of(entry)):
         rules.setdefault((rule.way, rule.match, rule.user), rule)
     chains = [_policy_chain(way, rules.values(), counts or {}) for way in CHAINS]
-    sets = [_set(version, ordered) for version in (4, 6)]
-    return REMOVAL + "\n".join([f"table inet {TABLE} {{", *sets, *chains, _hooks(settings), "}\n"])
+    protecting = [entry for entry in ordered if entry.action is not Action.BYPASS]
+    ends = {
+        "far": [selector for entry in protecting for selector in entry.remote],
+        "near": [selector for entry in protecting for selector in entry.local],
+    }
+    sets = [_set(name, version, selectors) for name, selectors in ends.items() for version in (4, 6)]
+    told = _icmp_chain(settings.icmp)
+    return REMOVAL + "\n".join([f"table inet {TABLE} {{", *sets, *chains, told, _hooks(settings), "}\n"])
 
 
 def rules_of(entry: SpdEntry) -> Iterator[BoundaryRule]:
@@ -249,16 +261,14 @@ def _user_chain(name: str, user: int, verdict: str) -> str:
   }}"""
 
 
-def _set(version: int, entries: Sequence[SpdEntry]) -> str:
-    """Return the set of far ends that somebody protects or discards."""
+def _set(name: str, version: int, selectors: Iterable[TrafficSelector]) -> str:
+    """Return the set of one end's addresses that somebody protects or discards."""
     ranges = [
         (int(selector.first_address), int(selector.last_address))
-        for entry in entries
-        if entry.action is not Action.BYPASS
-        for selector in entry.remote
+        for selector in selectors
         if selector.version == version
     ]
-    lines = [f"  set far{version} {{", f"    type ipv{version}_addr", "    flags interval"]
+    lines = [f"  set {name}{version} {{", f"    type ipv{version}_addr", "    flags interval"]
     if ranges:
         elements = ", ".join(_range(*_addresses_of(version, range_)) for range_ in _merged(ranges))
         lines.append(f"    elements = {{ {elements} }}")
@@ -328,9 +338,29 @@ def _hooks(settings: BoundarySettings) -> str:
     udp dport {{ {ports} }} accept
     {_NEIGHBORS}
     {_errors_about_esp(ports)}
+    ip saddr @near4 icmp type {{ {_types(4)} }} jump told
+    ip6 saddr @near6 icmpv6 type {{ {_types(6)} }} jump told
     ip saddr @far4 goto received
     ip6 saddr @far6 goto received
   }}"""
+
+
+def _icmp_chain(accepted: Sequence[IcmpKind]) -> str:
+    """Return the chain that ICMP errors from behind this host return from, or are dropped in.
+
+    RFC 4301, section 6.1.2.
+    """
+    lines = ["  chain told {"]
+    for kind in accepted:
+        name = "icmpv6" if kind.version == _ICMPV6 else "icmp"
+        code = "" if kind.code is None else f" {name} code {kind.code}"
+        lines.append(f"    {name} type {kind.type}{code} return")
+    return "\n".join([*lines, "    counter drop", "  }"])
+
+
+def _types(version: int) -> str:
+    types = {kind.type for kind in ALL_ERRORS if kind.version == version}
+    return ", ".join(map(str, sorted(types)))
 
 
 _NEIGHBORS: Final = """\

@@ -3,7 +3,7 @@
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
 
-use perilune_engine::{Direction, Engine, SaId};
+use perilune_engine::{Direction, Engine, IcmpControls, IcmpKind, SaId};
 use perilune_io::{Dummies, Placement, Runtime, RuntimeSettings, SocketSettings, WireSettings};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
@@ -19,6 +19,25 @@ enum DeviceArgument {
     Wire(String, String),
 }
 
+/// What is accepted, each as whether it is `ICMPv6`, type and code; and the least path MTU.
+#[derive(FromPyObject)]
+struct IcmpArgument(Vec<(bool, u8, Option<u8>)>, u16);
+
+impl IcmpArgument {
+    fn controls(self) -> IcmpControls {
+        let accepted = self.0.into_iter();
+        let accepted = accepted.map(|(is_ipv6, kind, code)| IcmpKind {
+            is_ipv6,
+            kind,
+            code,
+        });
+        IcmpControls {
+            accepted: accepted.collect(),
+            least_path_mtu: self.1,
+        }
+    }
+}
+
 /// A device, sockets, and a thread for each direction.
 #[pyclass(name = "Runtime", module = "perilune.dataplane._native", frozen)]
 pub(crate) struct PyRuntime {
@@ -28,20 +47,20 @@ pub(crate) struct PyRuntime {
 #[pymethods]
 impl PyRuntime {
     #[new]
-    #[pyo3(signature = (*, device, local_addresses, ike_port, nat_t_port, raw_esp, mark))]
+    #[pyo3(signature = (*, device, local_addresses, ports, raw_esp, mark, icmp))]
     fn new(
         py: Python<'_>,
         device: DeviceArgument,
         local_addresses: Addresses,
-        ike_port: u16,
-        nat_t_port: u16,
+        ports: (u16, u16),
         raw_esp: bool,
         mark: Option<u32>,
+        icmp: IcmpArgument,
     ) -> PyResult<Self> {
         let sockets = SocketSettings {
             local_addresses: local_addresses.0,
-            ike_port,
-            nat_t_port,
+            ike_port: ports.0,
+            nat_t_port: ports.1,
             raw: raw_esp,
             mark,
         };
@@ -52,7 +71,7 @@ impl PyRuntime {
             }
         };
         let settings = RuntimeSettings { placement, sockets };
-        py.detach(|| Runtime::start(Arc::new(Engine::new()), &settings))
+        py.detach(|| Runtime::start(Arc::new(Engine::with_icmp(icmp.controls())), &settings))
             .map(|runtime| Self { runtime })
             .map_err(|error| from_io(&error))
     }

@@ -9,19 +9,29 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
+from scapy.layers.inet import IP
 
 from interop.conftest import Bench, Gateways
 from lab.daemon import IkeDaemon
 from lab.namespace import Namespace
 from lab.perilune import Perilune
-from lab.process import until
-from lab.topology import NAT_INSIDE, ROUTER6_INSIDE, host, narrow, two_sites_with_router
-from lab.traffic import transfer_stream
+from lab.process import PATIENCE_S, until
+from lab.topology import (
+    BEHIND_NAT_A,
+    NAT_INSIDE,
+    ROUTER6_INSIDE,
+    host,
+    narrow,
+    outer,
+    router_of,
+    two_sites_with_router,
+)
+from lab.traffic import icmp_error, transfer_stream
 
 pytestmark = [pytest.mark.interop, pytest.mark.timeout(600)]
 
 HERE = Path(__file__).parent
-WIDE, NARROW, FIRST_HOP = 1500, 1200, 1300
+WIDE, NARROW, FIRST_HOP, LEAST = 1500, 1200, 1300, 600
 SOME_OCTETS = 3_000_000
 NETWORKS = {"raw": 0, "encapsulated": 1, "raw6": 2, "encapsulated6": 3}
 """Each child's networks; with two children of the same selectors it would be chance which carries what."""
@@ -181,3 +191,38 @@ def test_first_hop_is_known_without_a_loss(
     name = "path_mtu_exceeded"
     assert after[name] - before.get(name, 0) == 1
     assert "io_send_too_big" not in after
+
+
+# covers R4301-6.1.1-1
+# covers R4301-6.1.1-3
+def test_forged_errors_do_what_the_administrator_lets_them(gateways: Gateways) -> None:
+    """A forger who knows the SPI: too-big has a floor, another error is noted, others are dropped."""
+    sites, ours = gateways.sites, gateways.ours
+    assert isinstance(ours, Perilune)
+    narrow(sites, WIDE)
+    forget_paths(gateways)
+    ours.initiate("raw")
+    try:
+        spi = int(ours.child_sas("raw")[0].fields["spi-out"], 16)
+        before = drops(ours)
+        for code, number, spi_said, reason in (
+            (4, 68, spi, "icmp_mtu_too_small"),
+            (1, 0, spi, "icmp_without_effect"),
+            (3, 0, spi, "icmp_rejected"),
+            (4, 68, spi ^ 1, "icmp_unmatched"),
+        ):
+            icmp_error(router_of(sites), BEHIND_NAT_A, (3, code), number, esp_header(spi_said))
+            was = before.get(reason, 0)
+            until(lambda reason=reason, was=was: drops(ours).get(reason, 0) == was + 1, PATIENCE_S, reason)
+        fits = told_by_ping(sites.host_a, host(2), 1400)
+        assert fits is not None
+        assert LEAST - 80 < fits < LEAST - 40
+        assert told_by_ping(sites.host_a, host(2), fits) is None
+    finally:
+        ours.terminate("raw")
+
+
+def esp_header(spi: int) -> bytes:
+    """Return the beginning of an ESP packet from gateway a to gateway b."""
+    packet = bytes(IP(src=BEHIND_NAT_A, dst=outer(2), proto=50, flags="DF", len=1400))
+    return packet + spi.to_bytes(4) + (1).to_bytes(4)

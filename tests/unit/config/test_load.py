@@ -23,6 +23,7 @@ from perilune.databases.pad import (
 )
 from perilune.databases.sad import Lifetime, Limits
 from perilune.databases.spd import Action
+from perilune.dataplane.icmp import IcmpKind
 from perilune.dataplane.placement import Wire
 from perilune.model.identity import Identity
 from perilune.model.time import ZERO, Duration
@@ -186,6 +187,9 @@ def test_daemon_with_everything() -> None:
             retransmit_base = 2
             retransmit_limit = 10s
             keep_alive = 0
+            icmp_unprotected = Too-Big, icmp/3/1, icmpv6/1, icmpv6/2
+            icmp_protected = none
+            least_path_mtu = 1000
         }
         """
     ).daemon
@@ -206,6 +210,9 @@ def test_daemon_with_everything() -> None:
         retransmit_base=2,
         retransmit_limit=Duration.seconds(10),
         keep_alive=ZERO,
+        icmp_unprotected=(IcmpKind(4, 3, 4), IcmpKind(6, 2), IcmpKind(4, 3, 1), IcmpKind(6, 1)),
+        icmp_protected=(),
+        least_path_mtu=1000,
     )
 
 
@@ -407,6 +414,10 @@ def test_mistake_in_a_child(text: str, message: str) -> None:
         ("pools { rw { addrs = 10.0.0.0/24 } }", "pools: this section is known to swanctl.conf"),
         ("authorities { }", "authorities: this section is known to swanctl.conf"),
         ("daemon { port = 4500 }", "port and port_nat_t are the same"),
+        ("daemon { icmp_unprotected = to-big }", "did you mean 'too-big'"),
+        ("daemon { icmp_protected = icmp/256 }", "type and code are 0 to 255"),
+        ("daemon { icmp_protected = icmp/3/4/5 }", "nor as icmp/3, icmp/3/4 or icmpv6/1"),
+        ("daemon { least_path_mtu = 67 }", "not from 68 to 65535"),
         ("daemon { tun = a/b }", "no name of a device"),
         ("daemon { tun = .. }", "no name of a device"),
         ("daemon { placement = wire }", "both `inside` and `outside` must name"),

@@ -36,5 +36,8 @@ def test_the_placement_is_fixed_while_the_daemon_runs() -> None:
         DaemonSettings(),
         DaemonSettings(wire=WIRE),
         DaemonSettings(wire=WIRE, unmatched=Unmatched.DISCARD),
+        DaemonSettings(icmp_unprotected=()),
+        DaemonSettings(icmp_protected=()),
+        DaemonSettings(least_path_mtu=1000),
     ]
-    assert len({fixed_part(daemon) for daemon in kinds}) == 3
+    assert len({fixed_part(daemon) for daemon in kinds}) == len(kinds)

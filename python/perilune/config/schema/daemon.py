@@ -7,10 +7,26 @@ from pathlib import Path as FilePath
 
 from perilune.config.schema.section import Key, OptionalKey, SectionSchema
 from perilune.config.settings import LogLevel, Unmatched
-from perilune.config.values import FINE_TIME, PORT, SIZE, TIME, YES_NO, Kind, choice, fraction, number, quote
+from perilune.config.values import (
+    FINE_TIME,
+    PORT,
+    SIZE,
+    TIME,
+    YES_NO,
+    Kind,
+    choice,
+    fraction,
+    nearest,
+    number,
+    quote,
+    words,
+)
+from perilune.dataplane.icmp import ALL_ERRORS, ERRORS, IcmpKind
 from perilune.model.errors import ConfigError
 from perilune.model.time import Duration
 
+_ICMP = re.compile(r"(icmp|icmpv6)/([0-9]{1,3})(?:/([0-9]{1,3}))?")
+_LARGEST_OCTET = 255
 _DEVICE = re.compile(r"[A-Za-z0-9_.-]{1,15}")
 LONGEST_SOCKET_PATH_OCTETS = 107
 """What fits into an address of unix(7)."""
@@ -37,6 +53,38 @@ def _read_path(text: str) -> FilePath:
         raise ConfigError(f"{quote(text)} is no absolute path")
     return path
 
+
+def _read_icmp(text: str) -> tuple[IcmpKind, ...]:
+    if text.strip().lower() == "none":
+        return ()
+    kinds = (kind for word in words(text) for kind in _read_icmp_word(word.lower()))
+    return tuple(dict.fromkeys(kinds))
+
+
+def _read_icmp_word(word: str) -> tuple[IcmpKind, ...]:
+    if word == "all":
+        return ALL_ERRORS
+    if word in ERRORS:
+        return ERRORS[word]
+    match = _ICMP.fullmatch(word)
+    if not match:
+        names = ", ".join([*ERRORS, "all", "none"])
+        raise ConfigError(
+            f"{quote(word)} is not one of {names}, nor as icmp/3, icmp/3/4 or icmpv6/1",
+            nearest=nearest(word, [*ERRORS]),
+        )
+    version, type_, code = match.groups()
+    numbers = [int(number_) for number_ in (type_, code) if number_ is not None]
+    if max(numbers) > _LARGEST_OCTET:
+        raise ConfigError(f"in {quote(word)}, type and code are 0 to {_LARGEST_OCTET}")
+    return (IcmpKind(6 if version == "icmpv6" else 4, *numbers),)
+
+
+_ICMP_KINDS: Kind[tuple[IcmpKind, ...]] = Kind(
+    f"list of {', '.join(f'`{name}`' for name in ERRORS)}, `icmp/TYPE[/CODE]` and `icmpv6/TYPE[/CODE]`;"
+    " `all`, `none`",
+    _read_icmp,
+)
 
 PLACEMENT: Key[bool] = Key(
     "placement",
@@ -65,6 +113,22 @@ UNMATCHED: Key[Unmatched] = Key(
 TUN: Key[str] = Key("tun", Kind("name", _read_device), "perilune0", "Name of the TUN device.")
 MTU: Key[int] = Key(
     "mtu", number(576, 65535), "1400", "MTU of the TUN device: what fits through the tunnel in one piece."
+)
+ICMP_UNPROTECTED: Key[tuple[IcmpKind, ...]] = Key(
+    "icmp_unprotected",
+    _ICMP_KINDS,
+    "too-big",
+    "ICMP errors about packets of SAs that are accepted from the network, where nobody authenticates them;"
+    " see [ICMP errors](icmp-errors.md).",
+)
+ICMP_PROTECTED: Key[tuple[IcmpKind, ...]] = Key(
+    "icmp_protected",
+    _ICMP_KINDS,
+    "too-big, unreachable, time-exceeded, parameter-problem",
+    "ICMP errors to this host that are accepted from sources behind it, in the clear.",
+)
+LEAST_PATH_MTU: Key[int] = Key(
+    "least_path_mtu", number(68, 65535), "576", "Least path MTU over IPv4 that an ICMP error is believed."
 )
 VICI: Key[FilePath] = Key(
     "vici",
@@ -151,6 +215,9 @@ DAEMON = SectionSchema(
         OUTSIDE,
         UNMATCHED,
         MTU,
+        ICMP_UNPROTECTED,
+        ICMP_PROTECTED,
+        LEAST_PATH_MTU,
         VICI,
         PORT_KEY,
         PORT_NAT_T,
