@@ -358,7 +358,7 @@ def test_device_of_another_program_is_told_with_its_key(sites: Sites, tmp_path: 
         words = (sys.executable, "-m", "perilune", "run", "-c", str(both.a.config_path))
         done = sites.gateway_a.run(*words, "--uri", f"{tmp_path}/other", check=False)
         assert done.returncode == ExitCode.NOT_ALLOWED
-        assert "daemon.tun: the device perilune0 is another program's, or no TUN device" in done.stderr
+        assert "daemon.tun: another program uses the device perilune0" in done.stderr
 
 
 @pytest.mark.parametrize(

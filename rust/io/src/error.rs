@@ -22,7 +22,7 @@ pub enum IoError {
         source: io::Error,
     },
     /// The packets of users cannot be told from those of others.
-    #[error("the kernel does not tell whose packets they are: {0}")]
+    #[error("the kernel does not tell whose packets they are, for which it wants CAP_BPF: {0}")]
     Users(io::Error),
     /// An interface could not be listened on.
     #[error("interface {name}: {step}: {source}")]

@@ -82,7 +82,7 @@ impl Tun {
     pub(crate) fn know_users(&self, users: &[u32]) -> Result<(), IoError> {
         if !self.has_queues && !users.is_empty() {
             return Err(IoError::Setting(format!(
-                "the device {} was made with one queue, too few to tell whose packets they are",
+                "the device {} was made with one queue and cannot tell whose packets they are; a restart may help",
                 self.name
             )));
         }
