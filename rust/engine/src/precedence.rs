@@ -54,11 +54,25 @@ impl<'a> Precedence<'a> {
         };
         let policy = entry.sa.common.policy;
         let is_its_own = first.config.id == policy || !spd.is_before(place, policy);
-        if is_its_own || allows(first, entry) {
+        if is_its_own || self.allows(first, entry) {
             Ok(())
         } else {
             Err(DropReason::EarlierPolicy)
         }
+    }
+
+    /// Whether an entry leaves its packets to the SA of another: where both are for the same peer,
+    /// which may order its SPD otherwise, where neither goes before the other by priority, as with two
+    /// ways to one network, where nobody has an SA of it, and in a group.
+    #[cold]
+    fn allows(&self, first: &SpdEntry, entry: &SadEntry<InboundSa>) -> bool {
+        let peer: IpAddr = entry.path.remote.ip();
+        let own = self.tables.spd.config(entry.sa.common.policy);
+        first.action == Action::Protect
+            && (entry.sa.lookup != Lookup::Spi
+                || own.is_some_and(|own| own.priority == first.config.priority)
+                || first.sas.is_empty()
+                || first.sas.iter().any(|sa| sa.path.remote.ip() == peer))
     }
 }
 
@@ -66,15 +80,4 @@ impl<'a> Precedence<'a> {
 /// section 4.1), and its user cannot be.
 fn is_told(asked: &Conditions) -> bool {
     asked.tos.is_none() && asked.traffic_class.is_none() && asked.user.is_none()
-}
-
-/// Whether an entry leaves its packets to the SA of another: where both are for the same peer, which may
-/// order its SPD otherwise, where nobody has an SA of it, and in a group.
-#[cold]
-fn allows(first: &SpdEntry, entry: &SadEntry<InboundSa>) -> bool {
-    let peer: IpAddr = entry.path.remote.ip();
-    first.action == Action::Protect
-        && (entry.sa.lookup != Lookup::Spi
-            || first.sas.is_empty()
-            || first.sas.iter().any(|sa| sa.path.remote.ip() == peer))
 }

@@ -97,6 +97,27 @@ fn a_peer_does_not_speak_for_those_of_another() {
     assert!(audits.iter().any(is_told));
 }
 
+#[test]
+fn two_ways_to_one_network_are_both_open() {
+    // The tunnel's own entry is 1 in name and priority; of equal ones the lower name is tried first.
+    for (priority, is_passed) in [(0, false), (1, true)] {
+        let mut pair = Pair::new(GCM);
+        let other_way = about_host(0, priority, Action::Protect);
+        let sa = SaConfig {
+            spi: 0x7000,
+            policy: other_way.id,
+            path: Path {
+                local: address(2),
+                remote: address(9),
+            },
+            selectors: other_way.selectors.clone(),
+            ..sa_ab(Direction::Outbound, GCM)
+        };
+        change(&pair, &[Change::AddPolicy(other_way), add(sa)]);
+        assert_eq!(passes(&mut pair, 53), is_passed, "priority {priority}");
+    }
+}
+
 // covers R4301-4.4.1-11
 #[test]
 fn what_no_receiver_can_tell_decides_nothing() {
