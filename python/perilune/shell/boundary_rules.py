@@ -32,8 +32,10 @@ REMOVAL: Final = f"table inet {TABLE}\ndelete table inet {TABLE}\n"
 """Removes the table, whether it is there or not."""
 
 _ICMPV6: Final = 6
-_ICMP: Final = frozenset({1, 58})
 _MOBILITY_HEADER: Final = 135
+_MESSAGES: Final = frozenset({1, 58, _MOBILITY_HEADER})
+"""ICMP for both versions and the Mobility Header, which have types and no ports."""
+
 _LONGEST_COMMENT: Final = 100
 _ANY_PORTS: Final = (0, LAST_PORT)
 _IS_LATER_FRAGMENT: Final = {4: "ip frag-off & 0x1fff != 0", 6: "frag frag-off != 0"}
@@ -147,16 +149,23 @@ def _matches(
     if len(protocols) > 1:
         return
     protocol = next(iter(protocols), ANY_PROTOCOL)
-    ends = (local, remote) if way is Way.OUT else (remote, local)
-    base = _addresses(*ends) + ([f"meta l4proto {protocol}"] if protocol else [])
+    source, destination = (local, remote) if way is Way.OUT else (remote, local)
+    base = _addresses(source, destination) + ([f"meta l4proto {protocol}"] if protocol else [])
     fragment = " ".join([*base, _IS_LATER_FRAGMENT[local.version]])
-    if local.is_opaque or remote.is_opaque:
+    is_message = protocol in _MESSAGES
+    ports = _type(protocol, source) if is_message else _ports(source, destination)
+    if not source.is_opaque and (is_message or not destination.is_opaque):
+        yield " ".join(base + ports)
+    is_for_hidden = source.is_opaque or destination.is_opaque
+    if (is_for_hidden and _takes_hidden(source, destination)) or (
+        catches_fragments and (ports or is_for_hidden)
+    ):
         yield fragment
-        return
-    ports = _ports(protocol, *ends)
-    yield " ".join(base + ports)
-    if ports and catches_fragments:
-        yield fragment
+
+
+def _takes_hidden(*ends: TrafficSelector) -> bool:
+    """Whether a packet whose ports cannot be seen is selected."""
+    return all(one.is_opaque or (one.first_port, one.last_port) == _ANY_PORTS for one in ends)
 
 
 def _conditions(entry: SpdEntry, way: Way, version: int) -> list[str] | None:
@@ -210,16 +219,22 @@ def _addresses(source: TrafficSelector, destination: TrafficSelector) -> list[st
     return words
 
 
-def _ports(protocol: int, source: TrafficSelector, destination: TrafficSelector) -> list[str]:
-    """Return what has to be in the first octets behind the IP header (RFC 7296, section 3.13.1)."""
-    ends = [(one.first_port, one.last_port) for one in (source, destination)]
-    if protocol in _ICMP:
-        return [_number_in("@th,0,16", *range_) for range_ in dict.fromkeys(ends) if range_ != _ANY_PORTS]
+def _type(protocol: int, sender: TrafficSelector) -> list[str]:
+    """Return what a message's type has to be, which is asked of its sender's selector alone.
+
+    A type is the sender's (RFC 4301, section 4.4.1.3); where it is is what RFC 7296, section 3.13.1, says.
+    """
+    first, last = sender.first_port, sender.last_port
+    if (first, last) == _ANY_PORTS:
+        return []
     if protocol == _MOBILITY_HEADER:
-        types = [
-            (first >> 8, last >> 8) for first, last in dict.fromkeys(ends) if (first, last) != _ANY_PORTS
-        ]
-        return [_number_in("@th,16,8", *range_) for range_ in types]
+        return [_number_in("@th,16,8", first >> 8, last >> 8)]
+    return [_number_in("@th,0,16", first, last)]
+
+
+def _ports(source: TrafficSelector, destination: TrafficSelector) -> list[str]:
+    """Return what has to be in the first octets behind the IP header."""
+    ends = [(one.first_port, one.last_port) for one in (source, destination)]
     fields = zip(("@th,0,16", "@th,16,16"), ends, strict=True)
     return [_number_in(field, *range_) for field, range_ in fields if range_ != _ANY_PORTS]
 

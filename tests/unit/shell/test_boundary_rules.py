@@ -85,6 +85,19 @@ def test_types_and_codes_are_where_the_header_has_them(
     assert sent(entry(local=next(both), remote=next(both)))[0].endswith(f"meta l4proto {protocol} {match}")
 
 
+def test_a_message_s_type_is_asked_of_its_sender_alone() -> None:
+    def icmp(text: str, first: int, last: int) -> TrafficSelector:
+        return selector(text, 1, first, last)
+
+    echo = entry(local=icmp("10.1.0.0/24", 0x0800, 0x0800), remote=icmp("10.2.0.0/24", 0, 0))
+    assert sent(echo)[0].endswith("meta l4proto 1 @th,0,16 2048")
+    assert received(echo)[0].endswith("meta l4proto 1 @th,0,16 0")
+    traceroute = entry(local=icmp("10.1.0.0/24", 0x1E00, 0x1EFF), remote=icmp("10.2.0.0/24", 65535, 0))
+    assert sent(traceroute)[0].endswith("meta l4proto 1 @th,0,16 >= 7680 @th,0,16 <= 7935")
+    assert [match.endswith("frag-off & 0x1fff != 0") for match in received(traceroute)] == [True]
+    assert received(replace(traceroute, action=Action.BYPASS)) == []
+
+
 def test_whole_families_need_no_addresses() -> None:
     assert sent(entry(local=everything(6), remote=everything(6))) == ["meta nfproto ipv6"]
     assert sent(entry(local=everything(6), remote=everything(4))) == []
