@@ -10,7 +10,7 @@ use crate::change::PolicyConfig;
 use crate::conditions::Conditions;
 use crate::drop_reason::DropReason;
 use crate::engine::Engine;
-use crate::fragment_policy::check_offset;
+use crate::fragment_policy::{check_offset, hides_ports};
 use crate::icmp_errors::{IcmpErrors, flow_of_cause};
 use crate::processing::Mode;
 use crate::sa::{InboundSa, SadEntry};
@@ -86,6 +86,9 @@ impl Engine {
         let common = &entry.sa.common;
         let flow = outline.flow.reversed();
         let is_selected = entry.selects(&flow);
+        if hides_ports(octets, outline) {
+            return Err(DropReason::FragmentRefused);
+        }
         if common.selectors.contains_any_ports(&flow.without_ports()) {
             return admit_if(is_selected);
         }

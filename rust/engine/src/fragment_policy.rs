@@ -191,6 +191,15 @@ pub(crate) fn check_offset(octets: &[u8], outline: &IpPacket) -> Result<(), Drop
     }
 }
 
+/// Whether a first fragment ends before its ports, so that no entry that asks for some could know it.
+pub(crate) fn hides_ports(octets: &[u8], outline: &IpPacket) -> bool {
+    //= https://www.rfc-editor.org/rfc/rfc8200#section-4.5
+    //# If the first fragment does not include all headers through an
+    //# Upper-Layer header, then that fragment should be discarded
+    let flow = &outline.flow;
+    flow.ports().is_none() && flow.has_ports() && offset_of(octets) == Some(0)
+}
+
 /// Choose for a fragment whose first one is not known: only what is discarded whatever its ports are,
 /// and what policy asks for in so many words.
 fn choose_without_first<'a>(

@@ -19,6 +19,8 @@ pub(crate) struct PortedEntries {
     index: SpdIndex,
     matchers: Slab<Matcher>,
     known: CowMap<Arc<SelectorPair>, Known>,
+    /// How many entries want a certain protocol, of any port, over IPv6.
+    of_protocol: usize,
 }
 
 #[derive(Clone, Copy)]
@@ -33,15 +35,21 @@ impl PortedEntries {
             index: SpdIndex::new(direction),
             matchers: Slab::default(),
             known: CowMap::default(),
+            of_protocol: 0,
         }
     }
 
-    /// Whether an entry wants certain ports, or has an SA for each.
+    /// Whether an entry wants certain ports, or has an SA for each; or a protocol, which a fragment of IPv6
+    /// may hide.
     pub(crate) fn has_part_in(config: &PolicyConfig) -> bool {
-        config.selectors.wants_ports() || config.populate.wants_ports()
+        wants_ports(config) || config.selectors.wants_ipv6_protocol()
     }
 
     pub(crate) fn add(&mut self, config: &PolicyConfig) {
+        if !wants_ports(config) {
+            self.of_protocol = self.of_protocol.saturating_add(1);
+            return;
+        }
         let selectors = Arc::new(config.selectors.for_any_ports());
         let known = self.known.get(&selectors).copied();
         let Some(known) = known.or_else(|| self.insert(&selectors)) else {
@@ -58,6 +66,10 @@ impl PortedEntries {
     }
 
     pub(crate) fn remove(&mut self, config: &PolicyConfig) {
+        if !wants_ports(config) {
+            self.of_protocol = self.of_protocol.saturating_sub(1);
+            return;
+        }
         let selectors = Arc::new(config.selectors.for_any_ports());
         match self.known.remove(&selectors) {
             Some(Known { place, entries: 1 }) => {
@@ -75,7 +87,10 @@ impl PortedEntries {
     /// Whether nothing is left of any entry.
     #[cfg(test)]
     pub(crate) fn is_empty(&self) -> bool {
-        self.known.is_empty() && self.index.is_empty() && self.matchers.iter().next().is_none()
+        self.known.is_empty()
+            && self.of_protocol == 0
+            && self.index.is_empty()
+            && self.matchers.iter().next().is_none()
     }
 
     /// Whether one of them may be about a packet; one that arrives has to be reversed.
@@ -87,9 +102,14 @@ impl PortedEntries {
                 matcher,
             })
         };
-        !self.known.is_empty()
-            && (hides_protocol(flow) || self.index.find(flow, rule, |_| true).is_some())
+        let is_any = !self.known.is_empty();
+        ((is_any || self.of_protocol > 0) && hides_protocol(flow))
+            || (is_any && self.index.find(flow, rule, |_| true).is_some())
     }
+}
+
+fn wants_ports(config: &PolicyConfig) -> bool {
+    config.selectors.wants_ports() || config.populate.wants_ports()
 }
 
 /// Whether a fragment of IPv6 that is not the first begins in the middle of extension headers.

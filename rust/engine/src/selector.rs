@@ -225,6 +225,12 @@ impl SelectorPair {
         sides.any(TrafficSelector::wants_ports)
     }
 
+    /// Whether one of these wants a certain protocol over IPv6.
+    pub(crate) fn wants_ipv6_protocol(&self) -> bool {
+        let mut sides = self.local.iter().chain(&self.remote);
+        sides.any(|selector| selector.ipv6 && selector.protocol != 0)
+    }
+
     /// The same for any ports and without conditions.
     pub(crate) fn for_any_ports(&self) -> Self {
         let widened = |side: &[TrafficSelector]| {

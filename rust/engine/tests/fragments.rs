@@ -501,3 +501,49 @@ proptest! {
         }
     }
 }
+
+/// An IPv6 UDP datagram to a port in two fragments, with destination options in front of it: behind the
+/// first fragment nothing tells of UDP.
+fn behind_options(port: u16, first_octets: usize) -> [Vec<u8>; 2] {
+    let options = [UDP, 0, 1, 4, 0, 0, 0, 0];
+    let datagram = &packet_to(true, port, 400)[40..];
+    let data = [&options[..], datagram].concat();
+    let (first, later) = data.split_at(first_octets);
+    [(0, first), (first_octets, later)].map(|(offset, data)| {
+        let more = usize::from(offset == 0);
+        let [high, low] = u16::try_from(offset | more).unwrap().to_be_bytes();
+        let mut packet = packet_to(true, port, 0)[..40].to_vec();
+        packet[6] = 44;
+        packet.extend([60, 0, high, low, 0, 0, 0, 7]);
+        packet.extend(data);
+        ip::set_length(&mut packet).unwrap();
+        packet
+    })
+}
+
+#[test]
+fn fragments_that_hide_their_protocol_are_not_let_by_where_that_protocol_is_protected() {
+    let engine = Engine::new();
+    let entries = [
+        policy(1, Action::Protect, to_ports(Ports::Any, 1)),
+        policy(2, Action::Bypass, everything()),
+    ];
+    engine.apply(&entries.map(Change::AddPolicy), NOW).unwrap();
+    for fragment in behind_options(23, 240) {
+        assert!(!leaves_in_the_clear(&engine, &fragment));
+    }
+}
+
+#[test]
+fn a_peer_does_not_hide_ports_that_an_earlier_entry_discards() {
+    let ends = with_hostile_peer(Ports::Any, false);
+    let telnet = policy(0, Action::Discard, to_ports(TELNET, 2));
+    let changes = [Change::AddPolicy(telnet)];
+    ends.receiver.apply(&changes, NOW).unwrap();
+    for octets in [8, 240] {
+        let [first, _] = behind_options(23, octets);
+        assert!(!arrives(&ends, &first), "{octets} octets are in it");
+    }
+    let [first, _] = behind_options(24, 240);
+    assert!(arrives(&ends, &first));
+}
