@@ -13,6 +13,8 @@ use crate::time::{Duration, Instant};
 pub(crate) const MAX_FRAMES: usize = 64;
 /// Most octets held for one policy.
 pub(crate) const MAX_OCTETS: usize = 256 * 1024;
+/// Most octets held for all policies together.
+pub(crate) const MAX_OCTETS_OF_ALL: usize = 64 * MAX_OCTETS;
 /// Most SAs that one policy, populated from packets, waits for at a time.
 pub(crate) const MAX_SHARES: usize = 64;
 /// How long an acquire is good for; then held frames go and the next packet asks again.
@@ -46,6 +48,8 @@ pub(crate) struct Held {
 struct State {
     waiting: HashMap<PolicyId, HashMap<Option<FlowKey>, Waiting>>,
     released: VecDeque<Held>,
+    /// Of all frames that wait.
+    octets: usize,
 }
 
 struct Waiting {
@@ -77,13 +81,18 @@ impl Hold {
     /// Keep a frame.
     ///
     /// Returns:
-    /// How many had to go: older ones, or this one where too many SAs are waited for.
+    /// How many had to go: older ones, or this one where too many SAs are waited for, or too much for
+    /// others.
     pub(crate) fn keep(&self, wanted: &Wanted, frame: &[u8]) -> u64 {
         let mut state = crate::lock(&self.state);
+        let room = MAX_OCTETS_OF_ALL.saturating_sub(state.octets);
         let Some(waiting) = state.waiting_for(wanted) else {
             return 1;
         };
-        let mut dropped = 0;
+        if frame.len() > room {
+            return 1;
+        }
+        let (before, mut dropped) = (waiting.octets, 0);
         while waiting.frames.len() >= MAX_FRAMES
             || waiting.octets.saturating_add(frame.len()) > MAX_OCTETS
         {
@@ -98,6 +107,8 @@ impl Hold {
             frame: frame.to_vec(),
             user: wanted.flow.user(),
         });
+        let after = waiting.octets;
+        state.octets = state.octets.saturating_sub(before).saturating_add(after);
         dropped
     }
 
@@ -125,6 +136,7 @@ impl Hold {
         shares.retain(|share, waiting| {
             let stays = share.is_some() && !carries(&waiting.flow);
             if !stays {
+                state.octets = state.octets.saturating_sub(waiting.octets);
                 state.released.append(&mut waiting.frames);
             }
             stays
@@ -141,10 +153,12 @@ impl Hold {
     /// Returns:
     /// How many frames go with it.
     pub(crate) fn forget(&self, policy: PolicyId) -> u64 {
-        let shares = crate::lock(&self.state).waiting.remove(&policy);
-        shares.map_or(0, |shares| {
-            shares.values().map(|one| count(one.frames.len())).sum()
-        })
+        let mut state = crate::lock(&self.state);
+        let shares = state.waiting.remove(&policy).unwrap_or_default();
+        for waiting in shares.values() {
+            state.octets = state.octets.saturating_sub(waiting.octets);
+        }
+        shares.values().map(|one| count(one.frames.len())).sum()
     }
 
     /// Whether [`Self::take_released`] has something.
@@ -165,12 +179,16 @@ impl Hold {
     /// How many frames go, and when to look again.
     pub(crate) fn on_time(&self, now: Instant) -> (u64, Option<Instant>) {
         let mut state = crate::lock(&self.state);
+        let State {
+            waiting, octets, ..
+        } = &mut *state;
         let mut dropped: u64 = 0;
         let mut next = None;
-        state.waiting.retain(|_, shares| {
+        waiting.retain(|_, shares| {
             shares.retain(|_, waiting| {
                 let until = waiting.asked_until.filter(|until| now < *until);
                 if until.is_none() {
+                    *octets = octets.saturating_sub(waiting.octets);
                     dropped = dropped.saturating_add(count(waiting.frames.len()));
                 }
                 next = [next, until].into_iter().flatten().min();
@@ -267,6 +285,27 @@ mod tests {
         assert_eq!(hold.held(POLICY), 1);
         assert!(!hold.ask(&to(1, true), Instant(0)), "it was asked for");
         assert_eq!(hold.forget(POLICY), 1);
+    }
+
+    #[test]
+    fn all_policies_together_hold_no_more_than_that() {
+        let hold = Hold::default();
+        let frame = vec![0; MAX_OCTETS];
+        let keep = |policy| {
+            let wanted = Wanted {
+                policy: PolicyId(policy),
+                ..to(9, false)
+            };
+            hold.ask(&wanted, Instant(0));
+            hold.keep(&wanted, &frame)
+        };
+        assert_eq!((0..70).map(keep).sum::<u64>(), 6, "others had it before");
+        hold.release(PolicyId(0), |_| false);
+        assert_eq!((keep(70), keep(71)), (0, 1));
+        assert_eq!((hold.forget(PolicyId(70)), keep(72), keep(73)), (1, 0, 1));
+        let end = Instant(0).after(ACQUIRE_TIME);
+        assert_eq!(hold.on_time(end), (64, None));
+        assert_eq!(keep(0), 0);
     }
 
     #[test]
