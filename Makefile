@@ -56,6 +56,7 @@ lint: build ## formats, lints, types, import rules, licences
 	cargo fmt --check --manifest-path rust/fuzz/Cargo.toml
 	cargo clippy --locked --workspace --all-targets --quiet -- -D warnings
 	cargo deny --log-level error check bans licenses sources
+	$(PYTHON) -m spec --missing
 
 requirements: $(VENV)/.packages ## each MUST of RFC 4301, 4302 and 4303 with the tests that show it
 	@$(PYTHON) -m spec

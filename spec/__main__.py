@@ -60,7 +60,8 @@ def _print_tables(report: Report, *, only_missing: bool) -> None:
                 continue
             text = f"{requirement.level} {requirement.text}"
             table.add_row(requirement.id, text, _account(report, requirement))
-        console.print(table)
+        if table.row_count:
+            console.print(table)
     for mistake in report.mistakes:
         console.print(mistake, style="red")
     shown = sum(requirement.id in report.covers for requirement in report.requirements)
