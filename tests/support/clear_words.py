@@ -56,7 +56,7 @@ NEEDLE = "words that only a tunnel may carry"
 SEND = """
 import contextlib, socket, sys
 sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-sender.bind((sys.argv[3] if sys.argv[3:] else "", 0))
+sender.bind((sys.argv[3], int(sys.argv[4])) if sys.argv[3:] else ("", 0))
 for _ in range(20):
     with contextlib.suppress(PermissionError):  # the host's own boundary says so to who sends
         sender.sendto(sys.argv[2].encode(), (sys.argv[1], 7999))
@@ -107,10 +107,10 @@ def gateway(sites: Sites, directory: Path, text: str) -> Iterator[Perilune]:
         print(f"--- a\n{daemon.log()[-6000:]}")  # noqa: T201 - shown if it fails
 
 
-def send(sender: Namespace, target: str, user: int = 0, source: str = "") -> None:
-    """Send the words twenty times, from an address of the sender's."""
+def send(sender: Namespace, target: str, user: int = 0, source: str = "", port: int = 0) -> None:
+    """Send the words twenty times, from an address and a port of the sender's."""
     who = ("setpriv", "--reuid", str(user), "--clear-groups") if user else ()
-    sender.run(*who, "python3", "-c", SEND, target, NEEDLE, source, timeout_s=PATIENCE_S)
+    sender.run(*who, "python3", "-c", SEND, target, NEEDLE, source, str(port), timeout_s=PATIENCE_S)
 
 
 @contextmanager

@@ -324,7 +324,8 @@ def _is_whole_family(selector: TrafficSelector) -> bool:
 def _hooks(settings: BoundarySettings) -> str:
     """Return the chains that the kernel asks: who passes anyway, and who is to be looked at."""
     ports = ", ".join(map(str, sorted(settings.ports)))
-    own = f"meta mark {settings.mark} accept" if settings.mark else ""
+    # Any user may send from the port of NAT traversal, but only a privileged program has a mark.
+    own = f"meta mark {settings.mark} accept" if settings.mark else f"udp sport {{ {ports} }} accept"
     device = f'"{settings.device}"'
     return f"""\
   chain output {{
@@ -332,7 +333,6 @@ def _hooks(settings: BoundarySettings) -> str:
     oifname {{ "lo", {device} }} accept
     {own}
     meta l4proto {{ 50, 51 }} accept
-    udp sport {{ {ports} }} accept
     {_NEIGHBORS}
     ip daddr @far4 goto sent
     ip6 daddr @far6 goto sent
