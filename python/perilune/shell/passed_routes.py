@@ -34,7 +34,9 @@ class PassBook:
         )
 
     def add(self, policy: SpdEntry) -> None:
-        """Note an entry."""
+        """Note an entry; one about what arrives has no say in where packets go."""
+        if policy.way is Way.IN:
+            return
         if policy.action is not Action.BYPASS:
             self._others[policy.id] = policy
             for one in self._passes.values():
@@ -62,10 +64,8 @@ class PassBook:
 
 def _is_for_all(policy: SpdEntry) -> bool:
     """Whether only the addresses of a packet count."""
-    return (
-        policy.way is not Way.IN
-        and policy.conditions == UNCONDITIONAL
-        and all(selector.protocol == ANY_PROTOCOL for selector in (*policy.local, *policy.remote))
+    return policy.conditions == UNCONDITIONAL and all(
+        selector.protocol == ANY_PROTOCOL for selector in (*policy.local, *policy.remote)
     )
 
 

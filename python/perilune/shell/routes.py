@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from perilune.databases.spd import Action, PolicyId, SpdEntry
+from perilune.databases.spd import Action, PolicyId, SpdEntry, Way
 from perilune.model.address import IpAddress
 from perilune.model.selector import IpNetwork
 
@@ -23,13 +23,14 @@ def routes_of(policy: SpdEntry, own: Sequence[IpAddress]) -> tuple[Route, ...]:
     """Return the routes that a policy needs.
 
     What bypasses IPsec needs none: where a wider route takes it into the TUN device, the data plane lets it
-    out again, unless it is kept out (`passed_routes`).
+    out again, unless it is kept out (`passed_routes`). Neither does an entry about what arrives: it says
+    nothing of where packets go, and its route would take those of others, to be dropped for want of an entry.
 
     Args:
         policy: An entry of the SPD.
         own: Addresses of this host, the preferred ones first.
     """
-    if policy.action is Action.BYPASS:
+    if policy.action is Action.BYPASS or policy.way is Way.IN:
         return ()
     return tuple(
         Route(network, _source_inside(policy, own, remote.version))

@@ -80,6 +80,13 @@ def test_what_is_let_by_in_part_goes_where_the_spd_is_asked(some: SpdEntry) -> N
     assert kept_out(some, WORLD) == set()
 
 
+def test_what_is_about_arriving_packets_has_no_say() -> None:
+    arriving = entry(1, "0.0.0.0/0", "0.0.0.0/0", Action.DISCARD)
+    assert kept_out(LAN, WORLD, arriving) == set()
+    assert kept_out(LAN, WORLD, replace(arriving, way=Way.IN)) == {"10.1.0.0/16"}
+    assert kept_out(LAN, replace(arriving, way=Way.IN)) == set()
+
+
 def test_families_are_apart() -> None:
     world = entry(5, "10.1.0.0/16 fd01::/16", "0.0.0.0/0 ::/0", Action.PROTECT)
     assert kept_out(LAN, world) == {"10.1.0.0/16"}

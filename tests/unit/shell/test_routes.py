@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from ipaddress import ip_address, ip_network
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from perilune.databases.spd import Action, PolicyId, SpdEntry
+from perilune.databases.spd import Action, PolicyId, SpdEntry, Way
 from perilune.model.address import IpAddress
 from perilune.model.selector import IpNetwork, TrafficSelector
 from perilune.shell.routes import Route, RouteBook, routes_of
@@ -68,6 +69,13 @@ def test_range_becomes_prefixes() -> None:
 def test_what_bypasses_has_no_route_and_what_is_discarded_has() -> None:
     assert wanted(policy("10.1.0.0/16", "10.2.1.0/24", Action.BYPASS)) == {}
     assert set(wanted(policy("10.1.0.0/16", "10.4.0.0/16", Action.DISCARD))) == {"10.4.0.0/16"}
+
+
+def test_what_is_about_arriving_packets_takes_none_that_leave() -> None:
+    # `no-telnet-in` of docs/user/policies.md must not take a gateway's answers to its own network
+    entry = policy("0.0.0.0/0", "0.0.0.0/0", Action.DISCARD)
+    assert wanted(replace(entry, way=Way.IN)) == {}
+    assert set(wanted(replace(entry, way=Way.OUT))) == {"0.0.0.0/0"}
 
 
 def test_route_stays_for_as_long_as_a_policy_needs_it() -> None:
