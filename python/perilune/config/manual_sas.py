@@ -125,6 +125,8 @@ def _path(reader: Reader, daemon: DaemonSettings) -> Path | None:
     if reader.get(keys.ENCAP) is Encapsulation.UDP:
         ports = daemon.port_nat_t, reader.get(keys.REMOTE_PORT)
     else:
+        if reader.has(keys.REMOTE_PORT):
+            reader.error("this is for 'encap = udp' only", keys.REMOTE_PORT)
         ports = IKE_PORT, IKE_PORT
     return Path(Endpoint(local, ports[0]), Endpoint(remote, ports[1]))
 
@@ -137,6 +139,8 @@ def _inner(reader: Reader) -> InnerAddresses | None:
             reader.error(f"mode beet needs {key.name}", keys.MODE)
         elif not is_beet and address is not None:
             reader.error("this is for mode beet only", key)
+    if reader.has(keys.DESTINATION_OPTIONS) and reader.get(keys.MODE) not in {Mode.ANY, Mode.TRANSPORT}:
+        reader.error("this is for mode transport only", keys.DESTINATION_OPTIONS)
     return InnerAddresses(local, remote) if is_beet and local and remote else None
 
 
@@ -251,6 +255,8 @@ def _check_order(reader: Reader, soft: _AnyKey, hard: _AnyKey, early: int, late:
 
 def _check(reader: Reader, sa: ManualSa, daemon: DaemonSettings) -> None:
     """Note what single values do not show."""
+    if sa.protocol is SecurityProtocol.AH and sa.processing.tfc:
+        reader.error("AH has no padding", keys.TFC_PADDING)
     if sa.protocol is SecurityProtocol.AH and sa.processing.dummies:
         reader.error("AH has no dummy packets", keys.DUMMY_RATE)
     if sa.protocol is SecurityProtocol.AH and sa.encapsulation is Encapsulation.UDP:
@@ -259,8 +265,25 @@ def _check(reader: Reader, sa: ManualSa, daemon: DaemonSettings) -> None:
         reader.error("this says how an inbound SA is found, and there is none", keys.LOOKUP)
     if not {one.version for one in sa.local} & {one.version for one in sa.remote}:
         reader.error("local_ts and remote_ts have no address family in common", keys.REMOTE_TS)
+    _check_ends(reader, sa)
     _check_insecure(reader, sa)
     _check_sequence(reader, sa, daemon)
+
+
+def _check_ends(reader: Reader, sa: ManualSa) -> None:
+    """Note traffic selectors of transport mode that no packet between the two ends fits."""
+    if sa.processing.mode is not Mode.TRANSPORT:
+        return
+    sides = [(keys.LOCAL_TS, sa.local, sa.path.local.address)]
+    if sa.lookup is not Lookup.SPI_DESTINATION:  # then anyone may be the sender
+        sides.append((keys.REMOTE_TS, sa.remote, sa.path.remote.address))
+    for key, selectors, end in sides:
+        if not any(one.contains_address(end) for one in selectors):
+            reader.error(
+                f"mode transport is for packets of the two ends themselves, and {end} is not in here;"
+                " 'mode = tunnel' is for networks",
+                key,
+            )
 
 
 def _check_insecure(reader: Reader, sa: ManualSa) -> None:

@@ -105,6 +105,16 @@ def test_dynamic_is_our_end_and_the_peers() -> None:
     assert one.remote == (TrafficSelector(end, end, 6, 80, 80),)
 
 
+def test_transport_mode_may_have_wider_selectors_and_outer_destination_options() -> None:
+    one = sa(f"spi = 300\n{ENDS}{CBC}mode = transport\nlocal_ts = 192.0.2.0/24\nremote_ts = 0.0.0.0/0")
+    assert one.processing.mode is Mode.TRANSPORT
+    outside = sa(f"spi = 300\n{ENDS}{CBC}mode = transport\ndestination_options = outside")
+    assert outside.processing.destination_options is DestinationOptions.OUTSIDE
+    group = "local_addrs = 233.252.0.1\nremote_addrs = 192.0.2.2\nlookup = spi-destination\n"
+    anyone = sa(f"spi_in = 300\n{group}{CBC}mode = transport\nremote_ts = 10.0.0.0/8")
+    assert anyone.lookup is Lookup.SPI_DESTINATION
+
+
 def test_beet_has_addresses_inside() -> None:
     one = sa(f"spi = 300\n{ENDS}{CBC}mode = beet\ninner_local = 2001:db8::1\ninner_remote = 2001:db8::2")
     inside = InnerAddresses(ip_address("2001:db8::1"), ip_address("2001:db8::2"))
@@ -119,7 +129,7 @@ def test_everything_that_an_sa_may_be_told() -> None:
         "hard_packets = 10\n"
         "df = set\ndscp = 46\nhop_limit = 3\nflow_label = 0xabcde\n"
         "fragmentation = before\ntfc_padding = mtu\n"
-        "destination_options = outside\npath_mtu = 1400\npath_mtu_age = 60s\nbelieve_icmp = no\n"
+        "path_mtu = 1400\npath_mtu_age = 60s\nbelieve_icmp = no\n"
         "sequence_overflow = cycle"
     )
     assert one.encapsulation is Encapsulation.UDP
@@ -131,7 +141,6 @@ def test_everything_that_an_sa_may_be_told() -> None:
     assert (form.df, form.dscp, form.hop_limit) == (DontFragment.SET, DscpMap.all_to(46), 3)
     assert form.flow_label == 0xABCDE
     assert (form.fragmentation, form.tfc) == (Fragmentation.BEFORE, TfcToPathMtu.PATH_MTU)
-    assert form.destination_options is DestinationOptions.OUTSIDE
     assert (form.path_mtu, form.path_mtu_age, form.believe_icmp) == (1400, Duration.seconds(60), False)
 
 
@@ -219,6 +228,25 @@ def test_two_senders_never_share_a_key_of_a_counter_mode() -> None:
         (
             f"spi = 300\n{ENDS}{CBC}soft_time = 2h\nhard_time = 1h",
             "sas.gw.soft_time: soft_time is not less than hard_time",
+        ),
+        (
+            f"spi = 300\n{ENDS}{CBC}destination_options = outside",
+            "sas.gw.destination_options: this is for mode transport only",
+        ),
+        (f"spi = 300\n{ENDS}{CBC}remote_port = 4501", "sas.gw.remote_port: this is for 'encap = udp' only"),
+        (
+            f"spi = 300\n{ENDS}protocol = ah\nproposal = sha256\nintegrity_key = {SHA256}\ntfc_padding = mtu",
+            "sas.gw.tfc_padding: AH has no padding",
+        ),
+        (
+            f"spi = 300\n{ENDS}{CBC}mode = transport\nlocal_ts = 10.1.0.0/16\nremote_ts = 192.0.2.0/24",
+            "sas.gw.local_ts: mode transport is for packets of the two ends themselves, and 192.0.2.1 is not"
+            " in here; 'mode = tunnel' is for networks",
+        ),
+        (
+            f"spi = 300\n{ENDS}{CBC}mode = transport\nremote_ts = 10.2.0.0/16[tcp]",
+            "sas.gw.remote_ts: mode transport is for packets of the two ends themselves, and 192.0.2.2 is not"
+            " in here; 'mode = tunnel' is for networks",
         ),
         (f"spi = 300\n{ENDS}{CBC}within = none", "sas.gw.within: there is no SA 'none'"),
         (
