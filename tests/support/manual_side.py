@@ -63,9 +63,9 @@ class EnginePlane:
 class Side(Observer):
     """One gateway; site 1 sends what site 2 receives."""
 
-    def __init__(self, file: FilePath | None = None) -> None:
+    def __init__(self, file: FilePath | None = None, plane: EnginePlane | None = None) -> None:
         self.clock = MonotonicClock()
-        self.plane = EnginePlane()
+        self.plane = plane or EnginePlane()
         endpoint = IkeEndpoint(EndpointSettings(), SeededRng(1))
         self.driver = Driver(endpoint, self.plane, self, self.clock)
         self.sequences = SequenceFile(file) if file else None

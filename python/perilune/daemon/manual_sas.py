@@ -56,13 +56,20 @@ class ManualSas:
         self._daemon = daemon
         self._sequences = ManualSequences(sequences)
         self._installed: dict[str, _Installed] = {}
+        self._barred: dict[str, PolicyId] = {}
+        """SPD entries of the configuration's SAs that could not be installed: their traffic is dropped."""
+
         self._last_policy = LAST_OWN_POLICY
 
     def load(self, sas: Sequence[ManualSa]) -> None:
-        """Have the configuration's SAs installed, and none that it named before; others stay as they are."""
+        """Have the configuration's SAs installed, and none that it named before; others stay as they are.
+
+        The SPD entries of those that go stand until the others are there, so that nothing passes in the
+        clear in between. That of an SA that cannot be installed stands without it.
+        """
         wanted = {sa.name: sa for sa in sas}
-        for name in self._outdated(wanted):
-            self._remove(name)
+        old = [self._take_out(name) for name in self._outdated(wanted)] + list(self._barred.values())
+        self._barred = {}
         for sa in outermost_first(sas):
             if sa.name in self._installed:
                 self._installed[sa.name].is_configured = True
@@ -71,7 +78,11 @@ class ManualSas:
                 self._check_beside_others(sa)
                 self._install(sa, is_configured=True)
             except (LocalError, ResourceError) as error:
-                _LOG.error("SA %s is not installed: %s", sa.name, error)
+                _LOG.error("SA %s is not installed, and its traffic is dropped: %s", sa.name, error)
+                spd = self._new_spd_entry(sa)
+                self._driver.change([AddPolicy(spd)])
+                self._barred[sa.name] = spd.id
+        self._driver.change([RemovePolicy(policy) for policy in old])
 
     def add(self, name: str, values: Mapping[str, str]) -> None:
         """Install an SA until the daemon ends.
@@ -89,6 +100,9 @@ class ManualSas:
         sa = manual_sa_of(name, values, self._daemon)
         self._check_beside_others(sa)
         self._install(sa, is_configured=False)
+        barred = self._barred.pop(name, None)
+        if barred is not None:
+            self._driver.change([RemovePolicy(barred)])
 
     def remove(self, name: str) -> None:
         """Remove an SA; one of the configuration comes back with the next start or reload.
@@ -101,7 +115,7 @@ class ManualSas:
         inside = [entry.sa.name for entry in self._installed.values() if entry.sa.within == name]
         if inside:
             raise LocalError(f"SA '{inside[0]}' is within '{name}'; remove it first")
-        self._remove(name)
+        self._driver.change([RemovePolicy(self._take_out(name))])
 
     def on_sequence_low(self, event: SequenceLow) -> None:
         """Reserve more sequence numbers."""
@@ -163,9 +177,19 @@ class ManualSas:
                 raise LocalError(conflict.reason)
 
     def _install(self, sa: ManualSa, *, is_configured: bool) -> None:
-        policy = self._new_policy_id()
-        spd = SpdEntry(
-            id=policy,
+        spd = self._new_spd_entry(sa)
+        entries = [self._entry(sa, spd.id, *one) for one in sa.directions]
+        self._driver.change([AddPolicy(spd), *map(AddSa, entries)])
+        self._installed[sa.name] = _Installed(sa, spd.id, is_configured)
+        self._keep_ike_off_spis()
+        _LOG.info(
+            "SA %s is installed: %s %s %s", sa.name, sa.protocol.name, sa.processing.mode.value, sa.suite
+        )
+
+    def _new_spd_entry(self, sa: ManualSa) -> SpdEntry:
+        self._last_policy += 1
+        return SpdEntry(
+            id=PolicyId(self._last_policy),
             name=f"sas/{sa.name}",
             priority=sa.priority
             if sa.priority is not None
@@ -174,13 +198,6 @@ class ManualSas:
             local=sa.local,
             remote=sa.remote,
             acquires=False,
-        )
-        entries = [self._entry(sa, policy, *one) for one in sa.directions]
-        self._driver.change([AddPolicy(spd), *map(AddSa, entries)])
-        self._installed[sa.name] = _Installed(sa, policy, is_configured)
-        self._keep_ike_off_spis()
-        _LOG.info(
-            "SA %s is installed: %s %s %s", sa.name, sa.protocol.name, sa.processing.mode.value, sa.suite
         )
 
     def _entry(self, sa: ManualSa, policy: PolicyId, direction: Direction, keys: ManualKeys) -> SadEntry:
@@ -213,21 +230,19 @@ class ManualSas:
         keys = outer.inbound if direction is Direction.INBOUND else outer.outbound
         return None if keys is None else SaName(keys.spi, outer.path)
 
-    def _remove(self, name: str) -> None:
+    def _take_out(self, name: str) -> PolicyId:
+        """Remove an SA; return its SPD entry, which is left."""
         try:
             self.note_received()
         except ResourceError as error:
             _LOG.error("%s", error)
         entry = self._installed.pop(name)
         removals = [RemoveSa(direction, keys.spi, entry.sa.path) for direction, keys in entry.sa.directions]
-        self._driver.change([*removals, RemovePolicy(entry.policy)])
+        self._driver.change(removals)
         self._keep_ike_off_spis()
         _LOG.info("SA %s is removed", name)
+        return entry.policy
 
     def _keep_ike_off_spis(self) -> None:
         keys = (entry.sa.inbound for entry in self._installed.values())
         self._driver.endpoint.leave_spis_alone(frozenset(one.spi for one in keys if one is not None))
-
-    def _new_policy_id(self) -> PolicyId:
-        self._last_policy += 1
-        return PolicyId(self._last_policy)

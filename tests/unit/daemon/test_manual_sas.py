@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from ipaddress import ip_address
 from pathlib import Path as FilePath
 
 import pytest
 
 from perilune.daemon import manual_sequences
+from perilune.databases.changes import AddPolicy, Change
 from perilune.databases.sad import Direction
+from perilune.databases.spd import Action, PolicyId, SpdEntry
 from perilune.dataplane.engine import SealedPacket
 from perilune.model.errors import LocalError
+from perilune.model.selector import everything
+from perilune.model.time import Instant
 from perilune.shell.sequence_file import SequenceFile
-from support.manual_side import GCM, NETS_V4, NETS_V6, Side, daemon, packet, sa
+from support.manual_side import CBC, GCM, NETS_V4, NETS_V6, EnginePlane, Side, daemon, packet, sa
 
 
 def sequence(sealed: SealedPacket) -> int:
@@ -47,6 +51,63 @@ def test_what_the_policy_names_never_leaves_in_the_clear_without_its_sa() -> Non
     assert len(one.send(packet())) == 1
     assert one.send(packet()) == []
     assert one.plane.engine.take_bypassed() == []
+
+
+LET_BY = SpdEntry(
+    id=PolicyId(9),
+    name="rest",
+    priority=2**32 - 1,
+    action=Action.BYPASS,
+    local=(everything(4),),
+    remote=(everything(4),),
+)
+
+
+class WatchedPlane(EnginePlane):
+    """Sends a packet behind each step of a change."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_watched = False
+
+    def apply(self, changes: Sequence[Change], now: Instant) -> None:
+        super().apply(changes, now)
+        if self.is_watched:
+            self.engine.seal(bytes(packet()), now)
+
+
+def test_nothing_leaves_in_the_clear_while_an_sa_is_made_anew() -> None:
+    plane = WatchedPlane()
+    one = Side(plane=plane)
+    one.driver.change([AddPolicy(LET_BY)])
+    one.load(sa(1))
+    plane.is_watched = True
+    one.load(sa(1, keys=CBC.replace("22", "23")))
+    assert len(one.send(packet())) == 1
+    assert plane.engine.take_bypassed() == []
+    assert len(one.driver.policies) == 2
+    plane.is_watched = False
+    one.load("")
+    assert one.send(packet()) == []
+    assert len(plane.engine.take_bypassed()) == 1
+
+
+def test_nothing_leaves_in_the_clear_for_want_of_an_sa(file: FilePath) -> None:
+    one = Side(file)
+    one.driver.change([AddPolicy(LET_BY)])
+    in_the_way = file.with_name(f"{file.name}.new")
+    in_the_way.mkdir()
+    for _ in range(2):
+        one.load(sa(1, keys=GCM) + daemon(file))
+        assert one.send(packet()) == []
+        assert one.plane.engine.take_bypassed() == []
+        assert len(one.driver.policies) == 2
+    in_the_way.rmdir()
+    one.load(sa(1, keys=GCM) + daemon(file))
+    assert len(one.send(packet())) == 1
+    one.load("")
+    assert one.send(packet()) == []
+    assert len(one.plane.engine.take_bypassed()) == 1
 
 
 # covers R4303-3.3.3-2
