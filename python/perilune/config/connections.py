@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TypeVar
 
 from perilune.config.children import read_child
@@ -13,9 +14,19 @@ from perilune.config.schema import child_form as form_keys
 from perilune.config.schema import connection as keys
 from perilune.config.schema.section import OptionalKey, SectionSchema
 from perilune.config.settings import DaemonSettings
-from perilune.databases.pad import AddressRange, PadEntry, StartAction
+from perilune.databases.pad import (
+    AddressRange,
+    ChildPolicy,
+    ChildSelector,
+    DynamicSelector,
+    Host,
+    HostName,
+    PadEntry,
+    StartAction,
+)
 from perilune.databases.processing import Mode
 from perilune.databases.spd import Action
+from perilune.model.iana import ProtocolId
 from perilune.model.time import Duration
 
 T = TypeVar("T")
@@ -33,9 +44,11 @@ def read_connection(reader: Reader, daemon: DaemonSettings) -> PadEntry:
         for children in reader.sections(child_keys.CHILDREN)
         for child in children.sections(child_keys.CHILD)
     ]
-    children = tuple(read_child(child) for child in child_readers)
+    children = tuple(map(read_child, child_readers))
     _check_authentication(reader, needed=not children or any(c.action is Action.PROTECT for c in children))
     _check_start(reader, child_readers)
+    for child_reader, child in zip(child_readers, children, strict=True):
+        _check_form(reader, child_reader, child, daemon)
     rekey_time, over_time, rand_time = _times(reader)
     return PadEntry(
         name=reader.name,
@@ -118,3 +131,41 @@ def _check_start(reader: Reader, children: list[Reader]) -> None:
                 "the connection's remote_addrs has no name and no single address to begin with",
                 child_keys.START_ACTION,
             )
+
+
+def _check_form(reader: Reader, child_reader: Reader, child: ChildPolicy, daemon: DaemonSettings) -> None:
+    """Note what a child cannot be between the ends of its connection."""
+    is_ah = child.proposals and all(one.protocol is ProtocolId.AH for one in child.proposals)
+    if is_ah and reader.get(keys.ENCAP):
+        child_reader.warn(
+            "AH passes no NAT, and the connection's 'encap = yes' pretends one: it cannot come up",
+            child_keys.AH_PROPOSALS_KEY,
+        )
+    if child.action is not Action.PROTECT or child.form.mode is not Mode.TRANSPORT:
+        return
+    if daemon.wire is not None:
+        child_reader.error(
+            "in the wire there is no transport mode: packets are the stations'", form_keys.MODE
+        )
+    for key, selectors, hosts in (
+        (child_keys.LOCAL_TS, child.local_ts, reader.get(keys.LOCAL_ADDRS)),
+        (child_keys.REMOTE_TS, child.remote_ts, reader.get(keys.REMOTE_ADDRS)),
+    ):
+        if not _may_have_end(selectors, hosts):
+            child_reader.warn(
+                "mode transport is for packets of the connection's two ends, and none of them is in here:"
+                " it cannot come up; 'mode = tunnel' is for networks",
+                key,
+            )
+
+
+def _may_have_end(selectors: Sequence[ChildSelector], hosts: Sequence[Host]) -> bool:
+    """Whether the address of an end may lie in traffic selectors; that of a name is not known yet."""
+    return any(
+        isinstance(selector, DynamicSelector)
+        or isinstance(host, HostName)
+        or host.contains(selector.first_address)
+        or selector.contains_address(host.first)
+        for selector in selectors
+        for host in hosts
+    )

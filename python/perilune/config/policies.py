@@ -54,6 +54,8 @@ def _read(reader: Reader, order: int, connections: Sequence[PadEntry]) -> SpdTem
             reader.error("'action' is missing")
         return None
     _check_layers(reader)
+    if action is not Action.PROTECT:
+        _check_one_end_of_types(reader)
     connection, child = _child(reader, action, connections)
     local_addresses = _addresses(reader, keys.LOCAL, child.local_ts if child else ())
     remote_addresses = _addresses(reader, keys.REMOTE, child.remote_ts if child else ())
@@ -62,8 +64,10 @@ def _read(reader: Reader, order: int, connections: Sequence[PadEntry]) -> SpdTem
     conditions = _conditions(reader, local_addresses, remote_addresses)
     if not local or not remote or conditions is None:
         return None
-    if not {one.version for one in local} & {one.version for one in remote}:
+    versions = {one.version for one in local} & {one.version for one in remote}
+    if not versions:
         reader.error("local and remote have no address family in common", keys.REMOTE)
+    _check_fields(reader, versions)
     if child is not None:
         _check_allowed(reader, child, local, remote)
     _check_protection(reader, action)
@@ -129,6 +133,28 @@ def _check_layers(reader: Reader) -> None:
     for types in (keys.LOCAL_TYPES, keys.REMOTE_TYPES):
         if reader.has(types) and reader.get(types) is not AllTypes.ANY and not with_types:
             reader.error("types need 'protocol = icmp', 'icmpv6' or '135', the Mobility Header", types)
+
+
+def _check_one_end_of_types(reader: Reader) -> None:
+    """Warn of message types of one end only, which leave out no message that the other end sends."""
+    if reader.get(keys.DIRECTION) is not Way.BOTH:
+        return
+    for told, other, way in (
+        (keys.LOCAL_TYPES, keys.REMOTE_TYPES, Way.OUT),
+        (keys.REMOTE_TYPES, keys.LOCAL_TYPES, Way.IN),
+    ):
+        if reader.has(told) and reader.get(told) is not AllTypes.ANY and not reader.has(other):
+            reader.warn(
+                f"the other way it selects them all; say '{other.name}' too, or 'direction = {way.value}'",
+                told,
+            )
+
+
+def _check_fields(reader: Reader, versions: set[int]) -> None:
+    """Note fields of headers that the packets between these addresses do not have."""
+    for key, version in ((keys.TOS, 4), (keys.TRAFFIC_CLASS, 6), (keys.FLOW_LABEL, 6)):
+        if reader.has(key) and versions and version not in versions:
+            reader.error(f"only IPv{version} has this, and local and remote have no addresses of it", key)
 
 
 def _conditions(reader: Reader, local: Addresses, remote: Addresses) -> Conditions | None:

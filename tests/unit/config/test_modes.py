@@ -129,3 +129,56 @@ def test_only_tunnels_take_fragments(mode: str) -> None:
 def test_who_gives_beet_mode_networks_is_warned(text: str, warned: int) -> None:
     warnings = [one for one in settings(f"mode = beet\n{text}").warnings if "mode beet" in one]
     assert len(warnings) == warned
+
+
+GATEWAY = """
+connections {{ gw {{
+    local_addrs = {ends[0]}
+    remote_addrs = {ends[1]}
+    {more}
+    local {{ auth = psk }}
+    remote {{ auth = psk }}
+    children {{ net {{
+        {child}
+    }} }}
+}} }}
+secrets {{ ike {{ secret = x }} }}
+"""
+
+
+def warnings(child: str, ends: tuple[str, str] = ("192.0.2.1", "192.0.2.2"), more: str = "") -> list[str]:
+    return [str(one) for one in load_text(GATEWAY.format(ends=ends, more=more, child=child)).warnings]
+
+
+@pytest.mark.parametrize(
+    ("ends", "child", "keys"),
+    [
+        (("192.0.2.1", "192.0.2.2"), "", []),
+        (("192.0.2.1", "192.0.2.2"), "local_ts = 192.0.2.0/24\nremote_ts = 0.0.0.0/0", []),
+        (("192.0.2.1", "192.0.2.2"), "local_ts = 10.1.0.0/16\nremote_ts = 10.2.0.0/16", ["local", "remote"]),
+        (("192.0.2.1", "192.0.2.2"), "remote_ts = 10.2.0.0/16, 192.0.2.2[tcp]", []),
+        (("%any", "sun.example.org"), "local_ts = 10.1.0.0/16\nremote_ts = 10.2.0.0/16", []),
+        (("%any4", "192.0.2.0/24"), "local_ts = 10.1.0.0/16\nremote_ts = 10.2.0.0/16", ["remote"]),
+    ],
+)
+def test_who_gives_transport_mode_networks_is_warned(
+    ends: tuple[str, str], child: str, keys: list[str]
+) -> None:
+    told = warnings(f"mode = transport\n{child}", ends)
+    assert len(told) == len(keys)
+    assert all(f"net.{key}_ts: mode transport" in one for key, one in zip(keys, told, strict=True))
+    assert not [one for one in warnings(f"mode = tunnel\n{child}", ends) if "transport" in one]
+
+
+def test_who_gives_ah_a_nat_is_warned() -> None:
+    (told,) = warnings("ah_proposals = sha256", more="encap = yes")
+    assert "net.ah_proposals: AH passes no NAT" in told
+    assert warnings("ah_proposals = sha256\nesp_proposals = aes256gcm16", more="encap = yes") == []
+    assert warnings("ah_proposals = sha256") == []
+
+
+def test_in_the_wire_there_is_no_transport_mode() -> None:
+    wire = "daemon { placement = wire\ninside = eth1\noutside = eth2 }\n"
+    text = GATEWAY.format(ends=("192.0.2.1", "192.0.2.2"), more="", child="mode = transport")
+    with pytest.raises(InvalidConfigError, match="in the wire there is no transport mode"):
+        load_text(wire + text)

@@ -190,6 +190,9 @@ def test_entries_are_in_the_order_of_their_numbers() -> None:
         ("action = bypass\nprotocol = tcp\nlocal_types = 8", "types need 'protocol = icmp'"),
         ("action = bypass\nlocal_ports = any, 80\nprotocol = tcp", "stand alone"),
         ("action = bypass\ntos = 1\nflow_label = 2", "either the TOS of IPv4"),
+        ("action = discard\ntos = 1\nremote = fd00::/8", "only IPv4 has this"),
+        ("action = discard\ntraffic_class = 1\nremote = 10.0.0.0/8", "only IPv6 has this"),
+        ("action = discard\nflow_label = 1\nlocal = 10.0.0.0/8", "only IPv6 has this"),
         ("action = bypass\ntos = 0xff/0xfc", "bits that the mask has not"),
         ("action = bypass\nlevel = 3-1", "greater than the last"),
         ("action = bypass\nlocal = 10.0.0.1\nremote = fd00::1", "no address family in common"),
@@ -227,3 +230,20 @@ def test_protection_is_not_one_way() -> None:
 def test_two_entries_have_not_the_same_order() -> None:
     with pytest.raises(InvalidConfigError, match="entry 'a' has the order 10 already"):
         policies("a { action = bypass }\nb { action = discard\norder = 10 }")
+
+
+@pytest.mark.parametrize(
+    ("text", "warned"),
+    [
+        ("action = discard\nremote_types = 5", ["say 'local_types' too, or 'direction = in'"]),
+        ("action = bypass\nlocal_types = 8", ["say 'remote_types' too, or 'direction = out'"]),
+        ("action = discard\nremote_types = 5\ndirection = in", []),
+        ("action = discard\nremote_types = 5\nlocal_types = any", []),
+        ("action = bypass\nlocal_types = 8\nremote_types = 0", []),
+        ("action = protect\nchild = net\nlocal_types = 8", []),
+    ],
+)
+def test_types_of_one_end_say_nothing_of_the_other(text: str, warned: list[str]) -> None:
+    warnings = load_text(f"{GATEWAY}\npolicies {{ one {{ {text}\nprotocol = icmp\n}} }}").warnings
+    assert len(warnings) == len(warned)
+    assert all(words in str(one) for words, one in zip(warned, warnings, strict=True))
