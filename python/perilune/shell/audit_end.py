@@ -45,7 +45,10 @@ def read_head(path: FilePath) -> Head | None:
         return None
     except OSError as error:
         raise LocalError(f"cannot read {path}: {error.strerror or error}") from error
-    return Head.parse(text) if text else None
+    try:
+        return Head.parse(text) if text else None
+    except LocalError as error:
+        raise LocalError(f"{path}: {error}") from error
 
 
 def read_end(descriptor: int) -> LogEnd:

@@ -221,4 +221,6 @@ def _refusals(path: FilePath, what: str, why: str = "") -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise ResourceError(f"cannot {what} {path}: {why or error.strerror or error}") from error
+        raise ResourceError(
+            f"cannot {what} {path} (daemon.audit_log): {why or error.strerror or error}"
+        ) from error

@@ -130,3 +130,31 @@ def test_daemon_without_a_log_says_so(capsys: pytest.CaptureFixture[str], node: 
 def test_no_daemon_and_no_file(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert run(capsys, "audit", "show", "--uri", f"unix://{tmp_path}/nobody")[0] == ExitCode.NO_DAEMON
     assert run(capsys, "audit", "verify", f"{tmp_path}/nothing")[0] == ExitCode.WRONG_USE
+
+
+@pytest.mark.parametrize("words", [("show",), ("show", "--follow"), ("verify",)], ids=" ".join)
+def test_log_that_was_taken_away_is_no_traceback(
+    capsys: pytest.CaptureFixture[str], log: AuditLog, node: ExampleNode, words: tuple[str, ...]
+) -> None:
+    node.audit_state = log.state
+    log.state.path.unlink()
+    code, _, err = run(capsys, "audit", *words)
+    assert code == ExitCode.NOT_ALLOWED
+    assert f"cannot read {log.state.path}: No such file or directory" in err
+
+
+def test_empty_log_is_named(capsys: pytest.CaptureFixture[str], log: AuditLog) -> None:
+    path = log.state.path
+    path.write_bytes(b"")
+    code, _, err = run(capsys, "audit", "verify", str(path))
+    assert code == ExitCode.NOT_WHOLE
+    assert f"{path}: truncated: the log ends with record 0" in err
+
+
+def test_head_that_is_none_is_named_with_its_file(capsys: pytest.CaptureFixture[str], log: AuditLog) -> None:
+    path = log.state.path
+    head = path.with_name("audit.log.head")
+    head.write_text("nonsense")
+    code, _, err = run(capsys, "audit", "verify", str(path))
+    assert code == ExitCode.WRONG_USE
+    assert f"{head}: 'nonsense' is no head" in err

@@ -42,12 +42,13 @@ class Finding:
     flaw: Flaw
     file: str
     line: int
-    """In the file, counted from 1."""
+    """In the file, counted from 1; 0 is the file as a whole."""
 
     text: str
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}: {self.flaw.value}: {self.text}"
+        place = f"{self.file}:{self.line}" if self.line else self.file
+        return f"{place}: {self.flaw.value}: {self.text}"
 
 
 @dataclass(slots=True)
@@ -70,6 +71,9 @@ class Verifier:
 
     def read(self, file: str, lines: Iterable[bytes]) -> None:
         """Read the lines of a file, which goes on where the one before ended."""
+        if self._is_broken:
+            return
+        self._place = (file, 0)
         for number, line in enumerate(lines, 1):
             if self._is_broken:
                 return

@@ -6,6 +6,7 @@ import json
 import os
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path as FilePath
 from typing import BinaryIO
 
@@ -111,19 +112,25 @@ def _word(value: object) -> str:
 
 def _lines(path: FilePath) -> Iterator[bytes]:
     """Yield the lines of a file; one that is too long comes in pieces, none of which can be read."""
-    try:
-        with path.open("rb") as file:
-            while line := file.readline(LONGEST_LINE_OCTETS + 1):
-                yield line
-    except OSError as error:
-        raise CommandError(f"cannot read {path}: {error.strerror}", ExitCode.NOT_ALLOWED) from error
+    with _reading(path) as file:
+        while line := file.readline(LONGEST_LINE_OCTETS + 1):
+            yield line
 
 
 def _followed(path: FilePath) -> Iterator[bytes]:
     """Yield the lines of a file, and those that are added, also behind its being put aside."""
     while True:
-        with path.open("rb") as file:
+        with _reading(path) as file:
             yield from _until_put_aside(path, file)
+
+
+@contextmanager
+def _reading(path: FilePath) -> Iterator[BinaryIO]:
+    try:
+        with path.open("rb") as file:
+            yield file
+    except OSError as error:
+        raise CommandError(f"cannot read {path}: {error.strerror}", ExitCode.NOT_ALLOWED) from error
 
 
 def _until_put_aside(path: FilePath, file: BinaryIO) -> Iterator[bytes]:
