@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 from dataclasses import replace
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from itertools import product
 from pathlib import Path
 
@@ -21,8 +21,8 @@ from lab.traffic import icmp_error, ping
 from perilune.cli.exit_codes import ExitCode
 from perilune.databases.conditions import Conditions, Masked
 from perilune.databases.spd import Action, PolicyId, SpdEntry, Way
-from perilune.model.selector import everything
-from perilune.shell.boundary_rules import BoundarySettings, ruleset
+from perilune.model.selector import TrafficSelector, everything
+from perilune.shell.boundary_rules import REMOVAL, BoundarySettings, ruleset
 from support.clear_words import (
     PATIENCE_S,
     config,
@@ -264,8 +264,44 @@ def test_rules_for_whatever_a_policy_may_ask_are_known_to_nftables(sites: Sites)
         )
     ]
     text = ruleset(entries, BoundarySettings(device="perilune0", ports=(500, 4500), mark=0))
-    assert text.count("counter packets") == 74
+    assert text.count("counter packets") == 78
     sites.gateway_a.run("nft", "--check", "--file", "-", text_in=text, timeout_s=PATIENCE_S)
+
+
+LATER_FRAGMENT = """
+import socket, sys
+source, target = (socket.inet_pton(socket.AF_INET6, one) for one in sys.argv[1:3])
+fragment = bytes([60, 0, 0, 240, 0, 0, 0, 7])  # of a packet with destination options, from octet 240 on
+packet = bytes([0x60, 0, 0, 0, 0, 72, 44, 64]) + source + target + fragment + bytes(64)
+raw = socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_RAW)
+try:
+    raw.sendto(packet, (sys.argv[2], 0, 0, 0))
+    print("sent")
+except PermissionError:
+    print("dropped")
+"""
+
+
+def test_a_fragment_that_does_not_show_its_protocol_is_dropped_where_one_is_protected(sites: Sites) -> None:
+    gateway_a = sites.gateway_a
+    here, there = (
+        TrafficSelector.of_network(ip_network(address), protocol=17) for address in (OUTER6_A, OUTER6_B)
+    )
+    udp = SpdEntry(
+        id=PolicyId(1), name="udp", priority=1, action=Action.PROTECT, local=(here,), remote=(there,)
+    )
+
+    def told() -> str:
+        words = ("python3", "-c", LATER_FRAGMENT, OUTER6_A, OUTER6_B)
+        return gateway_a.run(*words, timeout_s=PATIENCE_S).stdout.strip()
+
+    settings = BoundarySettings(device="perilune0", ports=(500, 4500), mark=0)
+    assert told() == "sent"
+    try:
+        gateway_a.run("nft", "--file", "-", text_in=ruleset([udp], settings), timeout_s=PATIENCE_S)
+        assert told() == "dropped"
+    finally:
+        gateway_a.run("nft", "--file", "-", text_in=REMOVAL, timeout_s=PATIENCE_S)
 
 
 def test_host_without_nft_is_told_what_to_install(sites: Sites, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ Everything else is looked at if its far end is in a selector of a policy that pr
 SPD's entries are asked in their order.
 
 A fragment without its first octets shows no ports. Where an entry that protects or discards wants certain
-ones, it gets the fragment too.
+ones, it gets the fragment too; and where it wants a protocol, a fragment of IPv6 that does not show that.
 """
 
 from __future__ import annotations
@@ -39,7 +39,8 @@ _MESSAGES: Final = frozenset({1, 58, _MOBILITY_HEADER})
 _LONGEST_COMMENT: Final = 100
 _ANY_PORTS: Final = (0, LAST_PORT)
 _IS_LATER_FRAGMENT: Final = {4: "ip frag-off & 0x1fff != 0", 6: "frag frag-off != 0"}
-
+_HIDES_PROTOCOL: Final = f"frag nexthdr {{ 0, 43, 60 }} {_IS_LATER_FRAGMENT[6]}"
+"""Behind options and routing headers a later fragment does not say of which protocol it is."""
 
 CHAINS: Final = {Way.IN: "received", Way.OUT: "sent"}
 """Which rules are asked about what goes which way."""
@@ -150,7 +151,8 @@ def _matches(
         return
     protocol = next(iter(protocols), ANY_PROTOCOL)
     source, destination = (local, remote) if way is Way.OUT else (remote, local)
-    base = _addresses(source, destination) + ([f"meta l4proto {protocol}"] if protocol else [])
+    addresses = _addresses(source, destination)
+    base = addresses + ([f"meta l4proto {protocol}"] if protocol else [])
     fragment = " ".join([*base, _IS_LATER_FRAGMENT[local.version]])
     is_message = protocol in _MESSAGES
     ports = _type(protocol, source) if is_message else _ports(source, destination)
@@ -161,6 +163,8 @@ def _matches(
         catches_fragments and (ports or is_for_hidden)
     ):
         yield fragment
+    if catches_fragments and protocol and local.version == 6:
+        yield " ".join([*addresses, _HIDES_PROTOCOL])
 
 
 def _takes_hidden(*ends: TrafficSelector) -> bool:

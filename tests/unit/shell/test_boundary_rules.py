@@ -85,6 +85,17 @@ def test_types_and_codes_are_where_the_header_has_them(
     assert sent(entry(local=next(both), remote=next(both)))[0].endswith(f"meta l4proto {protocol} {match}")
 
 
+def test_fragments_that_hide_their_protocol_go_with_what_is_protected() -> None:
+    udp = entry(local=selector("2001:db8:1::/48", 17), remote=selector("2001:db8:2::/48", 17))
+    assert [match.endswith("frag nexthdr { 0, 43, 60 } frag frag-off != 0") for match in sent(udp)] == [
+        False,
+        True,
+    ]
+    assert "l4proto" not in sent(udp)[1]
+    assert len(sent(replace(udp, action=Action.BYPASS))) == 1
+    assert len(sent(entry(local=everything(6), remote=everything(6)))) == 1
+
+
 def test_a_message_s_type_is_asked_of_its_sender_alone() -> None:
     def icmp(text: str, first: int, last: int) -> TrafficSelector:
         return selector(text, 1, first, last)
