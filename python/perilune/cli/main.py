@@ -51,7 +51,7 @@ class _Commands(click.Group):
 )
 @click.version_option(package_version(), prog_name="perilune")
 def perilune() -> None:
-    """IPsec: IKEv2 and ESP, configured as swanctl is.
+    """IPsec: IKEv2, ESP and AH, configured as swanctl is.
 
     'perilune run' is the daemon; the other commands speak to it over its control socket. Exit codes: 1 it was
     refused, 2 wrong use or configuration, 3 no daemon, 4 too late, 5 the system does not allow it, 6 an audit

@@ -254,6 +254,23 @@ def test_check_tells_what_needs_no_tunnel(run: Run, tmp_path: Path) -> None:
     assert "passes" in run("check", str(file))[1]
 
 
+def test_check_shows_policies_and_manual_keys_too(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "manual.conf"
+    file.write_text(
+        "policies { phones { action = bypass\ndirection = out\nremote = 10.7.0.0/24\ntos = 0xb8/0xfc\n} }\n"
+        "sas { sun { spi = 0x1001\nlocal_addrs = 192.0.2.1\nremote_addrs = 192.0.2.2\nprotocol = ah\n"
+        f"proposal = sha256\nintegrity_key = 0x{'a5' * 32}\n}} }}\n"
+    )
+    code, out, _ = run("check", str(file))
+    assert code == ExitCode.DONE
+    for text in ("phones", "bypass out", "10.7.0.0/24", "tos = 0xb8/0xfc"):
+        assert text in out
+    for text in ("sun", "0x00001001", "AH tunnel", "192.0.2.1", "192.0.2.2/32"):
+        assert text in out
+    assert "connection" not in out
+    assert "a5a5" not in out
+
+
 def test_check_tells_every_mistake(run: Run, tmp_path: Path) -> None:
     file = tmp_path / "bad.conf"
     file.write_text(CONFIG.replace("remote_addrs", "remote_adrs").replace("start_action", "strat_action"))

@@ -5,12 +5,14 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from perilune.cli.exit_codes import ExitCode
 from perilune.cli.main import main
+from perilune.model.spi import Spi
 from support.nodes import ExampleNode, serving
 
 Run = Callable[..., tuple[int, str, str]]
@@ -59,6 +61,17 @@ def test_one_sa_is_found_by_its_spi(run: Run, node: ExampleNode, spi: str) -> No
     code, out, _ = run("sa", "show", spi, "--json")
     assert code == ExitCode.DONE
     assert [one["spi"] for one in json.loads(out)] == ["0xc0ffee02"]
+
+
+def test_an_spi_may_be_written_as_in_the_configuration(
+    run: Run, node: ExampleNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (one,) = node.sad
+    monkeypatch.setattr(ExampleNode, "sad", [replace(one, spi=Spi(0x1001))])
+    for spi in ("0x1001", "0X1001", "0x00001001", "00001001"):
+        code, out, _ = run("sa", "show", spi, "--json")
+        assert (code, [sa["spi"] for sa in json.loads(out)]) == (ExitCode.DONE, ["0x00001001"])
+    assert run("sa", "show", "1001")[0] == ExitCode.REFUSED
 
 
 def test_json_has_everything(run: Run, node: ExampleNode) -> None:

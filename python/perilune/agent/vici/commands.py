@@ -24,7 +24,7 @@ from perilune.databases.decorrelation import decorrelated
 from perilune.databases.spd import Action, PolicyId
 from perilune.dataplane.stats import SaStats
 from perilune.model.errors import LocalError
-from perilune.model.spi import format_spi
+from perilune.model.spi import Spi
 from perilune.model.time import Duration, Instant
 
 EVENTS = frozenset(
@@ -260,7 +260,7 @@ class Commands:
         for entry in self._node.sad:
             name = names.get(entry.policy, "")
             is_named = wanted in {None, name, name.rpartition("/")[2]}
-            if is_named or (wanted or "").lower() in {format_spi(entry.spi), f"{entry.spi:08x}"}:
+            if is_named or _means_spi(wanted or "", entry.spi):
                 stats = counters.get((entry.direction, entry.spi, entry.path))
                 call.event("perilune-sa", describe_sad_entry(entry, name, stats, now))
         call.answer()
@@ -307,6 +307,14 @@ def _text(request: Tree, key: str) -> str | None:
     if not isinstance(value, str):
         raise LocalError(f"{key} of the request is not a text")
     return value
+
+
+def _means_spi(text: str, spi: Spi) -> bool:
+    """Whether a text is an SPI: as the configuration may write it, 0x1001, or in eight digits as we do."""
+    digits = text.lower()
+    if digits.startswith("0x"):
+        digits = digits[2:].rjust(8, "0")
+    return digits == f"{spi:08x}"
 
 
 def _name(request: Tree) -> str:

@@ -12,7 +12,11 @@ from perilune.cli.terminal import error_console, table_console
 from perilune.config.load import load
 from perilune.config.settings import Settings
 from perilune.databases.pad import ChildPolicy
-from perilune.databases.spd import Action
+from perilune.databases.sad import Direction
+from perilune.databases.spd import Action, Way
+from perilune.model.spi import format_spi
+
+_WAYS = {Direction.INBOUND: "in ", Direction.OUTBOUND: "out"}
 
 
 @click.command()
@@ -27,15 +31,22 @@ def check(file: FilePath) -> None:
     for warning in settings.warnings:
         errors.print(f"warning: {warning}", style="yellow")
     console = table_console()
-    console.print(summary_table(settings))
+    for table in (policies_table(settings), summary_table(settings), sas_table(settings)):
+        if table.row_count:
+            console.print(table)
+            console.print()
+    console.print(
+        f"{len(settings.secrets)} secret(s), control socket {settings.daemon.vici}",
+        style="dim",
+        markup=False,
+        soft_wrap=True,
+    )
     console.print(f"{file} can be used.", style="green", soft_wrap=True)
 
 
 def summary_table(settings: Settings) -> Table:
     """Return the connections and children of a configuration."""
-    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
-    for column in ("connection", "remote", "identities", "child", "local - remote", "starts"):
-        table.add_column(column)
+    table = _columns("connection", "remote", "identities", "child", "local - remote", "starts")
     for connection in settings.connections:
         remote = ", ".join(map(str, connection.remote_addrs))
         identities = f"{connection.local_id or 'our address'} - {connection.remote_id or 'anyone'}"
@@ -47,8 +58,39 @@ def summary_table(settings: Settings) -> Table:
             first = ("", "", "")
         if not connection.children:
             table.add_row(*first, "none", "", "")
-    table.caption = f"{len(settings.secrets)} secret(s), control socket {settings.daemon.vici}"
-    table.caption_justify = "left"
+    return table
+
+
+def policies_table(settings: Settings) -> Table:
+    """Return the entries of the SPD that the configuration has in so many words, in their order."""
+    table = _columns("order", "policy", "action", "local", "remote")
+    for entry in settings.policies:
+        way = "" if entry.way is Way.BOTH else f" {entry.way.value}"
+        whose = f" {entry.connection}/{entry.child}" if entry.child else ""
+        asked = [*map(str, entry.remote), *entry.conditions.texts]
+        action = f"{entry.action.value}{way}{whose}"
+        table.add_row(
+            str(entry.order), entry.name, action, "\n".join(map(str, entry.local)), "\n".join(asked)
+        )
+    return table
+
+
+def sas_table(settings: Settings) -> Table:
+    """Return the SAs with manual keys."""
+    table = _columns("SA", "SPI", "form", "between", "local - remote")
+    for sa in settings.sas:
+        spis = [f"{_WAYS[direction]} {format_spi(keys.spi)}" for direction, keys in sa.directions]
+        form = f"{sa.protocol.name} {sa.processing.mode.value}"
+        ends = f"{sa.path.local.address}\n{sa.path.remote.address}"
+        local_ts, remote_ts = (" ".join(map(str, side)) for side in (sa.local, sa.remote))
+        table.add_row(sa.name, "\n".join(spis), f"{form}\n{sa.suite}", ends, f"{local_ts} - {remote_ts}")
+    return table
+
+
+def _columns(*names: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
+    for name in names:
+        table.add_column(name, overflow="fold")
     return table
 
 
