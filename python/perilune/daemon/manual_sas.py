@@ -149,7 +149,7 @@ class ManualSas:
         Raises:
             ResourceError: It cannot be written.
         """
-        installed = [entry.sa for entry in self._installed.values()]
+        installed = {entry.policy: entry.sa for entry in self._installed.values()}
         self._sequences.note_received(installed, self._data_plane.stats().sas)
 
     def close(self) -> None:

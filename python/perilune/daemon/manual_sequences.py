@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from perilune.databases.manual import ManualKeys, ManualSa
 from perilune.databases.sad import Direction, SequenceState
+from perilune.databases.spd import PolicyId
 from perilune.dataplane.stats import SaStats
 from perilune.model.errors import LocalError
 from perilune.model.iana import SnId
@@ -86,15 +87,20 @@ class ManualSequences:
         block.last, block.since = until, now
         return until
 
-    def note_received(self, sas: Iterable[ManualSa], stats: Sequence[SaStats]) -> None:
-        """Have the file know which numbers were received."""
+    def note_received(self, sas: Mapping[PolicyId, ManualSa], stats: Sequence[SaStats]) -> None:
+        """Have the file know which numbers were received.
+
+        Args:
+            sas: Each with the SPD entry that is its alone: groups may have SAs of one SPI.
+            stats: Counters of all SAs.
+        """
         if self._file is None:
             return
-        tops = {one.spi: one.sequence for one in stats if one.direction is Direction.INBOUND}
+        tops = {one.policy: one.sequence for one in stats if one.direction is Direction.INBOUND}
         self._file.note_received(
             {
-                _name(sa, Direction.INBOUND, sa.inbound): tops.get(sa.inbound.spi, 0)
-                for sa in sas
+                _name(sa, Direction.INBOUND, sa.inbound): tops.get(policy, 0)
+                for policy, sa in sas.items()
                 if sa.inbound is not None and _is_followed(sa)
             }
         )

@@ -192,6 +192,24 @@ def test_sas_with_one_key_remember_each_for_itself(file: FilePath) -> None:
     assert {entry.spi: entry.sequence.used for entry in inbound} == {0x1001: 3, 0x1002: 0}
 
 
+def test_sas_of_one_spi_remember_each_for_itself(file: FilePath) -> None:
+    window = "replay_window = 64\n"
+    keys = CBC.replace("11", "55")
+    six = sa(2, NETS_V6, keys=keys, more=f"{window}lookup = spi-destination", name="six")
+    six = six.replace("spi = 0x1001", "spi_in = 0x1001\nspi_out = 0x1002").removeprefix("sas {\n")
+    other = Side(file)
+    other.load(sa(2, more=window).removesuffix("}\n") + six + daemon(file))
+    sender_file = file.with_name("sender")
+    one = Side(sender_file)
+    one.load(sa(1, NETS_V6, keys=keys, more=window) + daemon(sender_file))
+    for _ in range(3):
+        assert len(other.receive(one.send(packet(ipv6=True)))) == 1
+    other.manual.note_received()
+    received = [use["received"] for use in json.loads(file.read_text())["keys"].values()]
+    assert sorted(received)[-2:] == [0, 3]
+    assert sum(received) == 3
+
+
 def test_a_reload_touches_only_what_changed() -> None:
     one = Side()
     two = sa(1).removesuffix("}\n") + sa(1, NETS_V6, name="other").removeprefix("sas {\n").replace(
