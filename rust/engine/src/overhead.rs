@@ -7,14 +7,14 @@ use crate::ah;
 use crate::mode::Parts;
 use crate::outer_header::octets_to;
 use crate::path::Encapsulation;
-use crate::processing::TfcPadding;
+use crate::processing::{Mode, TfcPadding};
 use crate::protection::Protection;
 use crate::sa::{OutboundSa, SadEntry};
 use crate::time::Instant;
 
 pub(crate) const UDP_OCTETS: usize = 8;
 /// What every path takes (RFC 8200, section 5); padded to while nothing better is known.
-const LEAST_PATH_MTU: usize = 1280;
+pub(crate) const LEAST_PATH_MTU: usize = 1280;
 
 impl SadEntry<OutboundSa> {
     /// Octets of the packet that parts of these sizes become.
@@ -33,6 +33,19 @@ impl SadEntry<OutboundSa> {
         let room = path_mtu.checked_sub(head)?.checked_sub(fixed)?;
         let units = room.checked_div(unit)?;
         units.saturating_mul(unit).checked_sub(trailer)
+    }
+
+    /// The largest packet with so long a header that may go into this SA, so that what comes out is
+    /// at most `room` octets.
+    pub(crate) fn largest_inside(&self, head: usize, room: usize) -> usize {
+        let outer_head = octets_to(self.path.remote.ip());
+        let (kept, head) = match self.sa.common.processing.mode {
+            Mode::Transport => (head, head),
+            Mode::Beet { .. } => (head, outer_head),
+            Mode::Any | Mode::Tunnel => (0, outer_head),
+        };
+        let payload = self.largest_payload(head, room).unwrap_or(0);
+        payload.saturating_add(kept)
     }
 
     /// What payload and trailer together are a multiple of, the octets around them, and those of
@@ -59,11 +72,12 @@ impl SadEntry<OutboundSa> {
         }
     }
 
-    /// Octets of the payload with its traffic flow confidentiality padding.
+    /// Octets of the payload with its traffic flow confidentiality padding; `room` is the largest
+    /// packet that may come out of this SA.
     ///
     /// Only a payload that says itself how long it is can have some: an IP packet, or UDP
     /// (RFC 4303, section 2.7).
-    pub(crate) fn with_tfc_padding(&self, parts: &Parts, now: Instant) -> usize {
+    pub(crate) fn with_tfc_padding(&self, parts: &Parts, room: impl FnOnce() -> usize) -> usize {
         let payload = parts.payload.len();
         let says_its_length = [NEXT_HEADER_IPV4, NEXT_HEADER_IPV6, ip::UDP];
         if !says_its_length.contains(&parts.next_header) {
@@ -72,10 +86,7 @@ impl SadEntry<OutboundSa> {
         let wanted = match self.sa.common.processing.tfc {
             TfcPadding::None => payload,
             TfcPadding::To(octets) => usize::from(octets),
-            TfcPadding::PathMtu => {
-                let mtu = self.sa.path_mtu.get(now).unwrap_or(LEAST_PATH_MTU);
-                self.largest_payload(parts.head.len(), mtu).unwrap_or(0)
-            }
+            TfcPadding::PathMtu => self.largest_payload(parts.head.len(), room()).unwrap_or(0),
         };
         wanted.max(payload)
     }

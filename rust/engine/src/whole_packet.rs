@@ -17,7 +17,7 @@ use crate::event::Limit;
 use crate::mode::{Parts, take_apart};
 use crate::outbound::{Flow, Outgoing, long};
 use crate::outer_header::octets_to;
-use crate::overhead::UDP_OCTETS;
+use crate::overhead::{LEAST_PATH_MTU, UDP_OCTETS};
 use crate::path::{Encapsulation, Path};
 use crate::processing::{DontFragment, Fragmentation, Mode, Processing};
 use crate::protection::Protection;
@@ -126,7 +126,7 @@ impl Engine {
         now: Instant,
     ) -> Result<Vec<u8>, Refused<'a>> {
         let sa = &first.sa;
-        let sealed = self.wrap(first, packet, now);
+        let sealed = self.wrap(tables, first, packet, now);
         let sealed = sealed.map_err(|reason| Refused { reason, sa })?;
         self.wrap_in_others(tables, first, sealed, now)
     }
@@ -150,7 +150,7 @@ impl Engine {
             entry = next.ok_or(Refused { reason, sa })?;
             let sa = &entry.sa;
             packet = self
-                .wrap(entry, &packet, now)
+                .wrap(tables, entry, &packet, now)
                 .map_err(|reason| Refused { reason, sa })?;
         }
         let reason = DropReason::NestingTooDeep;
@@ -163,6 +163,7 @@ impl Engine {
     /// Take a packet through one SA.
     fn wrap(
         &self,
+        tables: &Tables,
         entry: &SadEntry<OutboundSa>,
         packet: &[u8],
         now: Instant,
@@ -172,6 +173,11 @@ impl Engine {
         let mut parts = take_apart(packet, &processing, &entry.path, identification)?;
         if let Some(compression) = &entry.sa.common.compression {
             compression.compress(&mut parts);
+        }
+        if let Protection::Esp(_) = &entry.sa.common.protection {
+            let head = parts.head.len();
+            let octets = entry.with_tfc_padding(&parts, || room(tables, entry, head, now));
+            parts.payload.resize(octets, 0);
         }
         self.seal_parts(entry, parts, long(packet.len()), now)
     }
@@ -192,7 +198,7 @@ impl Engine {
         };
         let sealed = match &sa.common.protection {
             Protection::Ah(transform) => ah::seal(transform, sa.common.spi, parts, sequence),
-            Protection::Esp(transform) => seal_esp(transform, entry, parts, sequence, now),
+            Protection::Esp(transform) => seal_esp(transform, entry, parts, sequence),
         }?;
         sa.common.touch(now);
         Ok(sealed)
@@ -224,10 +230,8 @@ fn seal_esp(
     entry: &SadEntry<OutboundSa>,
     parts: Parts,
     sequence: Sequence,
-    now: Instant,
 ) -> Result<Vec<u8>, DropReason> {
     let sa = &entry.sa;
-    let with_tfc = entry.with_tfc_padding(&parts, now);
     let layout = transform.layout();
     let Parts {
         head: mut packet,
@@ -252,11 +256,8 @@ fn seal_esp(
     packet.extend_from_slice(&header.to_octets());
     packet.resize(esp_at.saturating_add(layout.payload()), 0);
     packet.extend_from_slice(&payload);
-    let padding_at = esp_at
-        .saturating_add(layout.payload())
-        .saturating_add(with_tfc);
-    packet.resize(padding_at, 0);
-    let trailer_octets = layout.padded(with_tfc).saturating_sub(with_tfc);
+    let padding_at = packet.len();
+    let trailer_octets = layout.padded(payload.len()).saturating_sub(payload.len());
     let trailer_end = padding_at.saturating_add(trailer_octets);
     packet.resize(trailer_end, 0);
     let trailer = packet.get_mut(padding_at..).unwrap_or_default();
@@ -318,18 +319,38 @@ fn cuts_before(sa: &OutboundSa) -> bool {
     processing.fragmentation == Fragmentation::Before || is_forbidden_after
 }
 
+/// The SAs that an SA is within, from the next one on.
+fn others<'a>(
+    tables: &'a Tables,
+    entry: &'a SadEntry<OutboundSa>,
+) -> impl Iterator<Item = &'a SadEntry<OutboundSa>> {
+    let next = |entry: &'a SadEntry<OutboundSa>| {
+        let within = entry.sa.common.within.as_ref()?;
+        let next = tables.outbound.get(&(within.spi, within.remote))?;
+        Some(&**next)
+    };
+    std::iter::successors(next(entry), move |entry| next(entry)).take(MAX_NESTING)
+}
+
 /// What the outermost SA of a bundle knows of its path.
 fn path_mtu(tables: &Tables, entry: &SadEntry<OutboundSa>, now: Instant) -> Option<usize> {
-    let mut outermost = entry;
-    for _ in 0..MAX_NESTING {
-        let within = outermost.sa.common.within.as_ref();
-        let next = within.and_then(|id| tables.outbound.get(&(id.spi, id.remote)));
-        match next {
-            Some(next) => outermost = next,
-            None => break,
+    let outermost = others(tables, entry).last().unwrap_or(entry);
+    outermost.sa.path_mtu.get(now)
+}
+
+/// The largest packet of an SA, with so long a header, that fits the path when the SAs that it is
+/// within are around it.
+fn room(tables: &Tables, entry: &SadEntry<OutboundSa>, mut head: usize, now: Instant) -> usize {
+    let mut outward = Vec::new();
+    for other in others(tables, entry) {
+        outward.push((other, head));
+        if other.sa.common.processing.mode != Mode::Transport {
+            head = octets_to(other.path.remote.ip());
         }
     }
-    outermost.sa.path_mtu.get(now)
+    let mtu = path_mtu(tables, entry, now).unwrap_or(LEAST_PATH_MTU);
+    let inward = outward.iter().rev();
+    inward.fold(mtu, |room, (other, head)| other.largest_inside(*head, room))
 }
 
 /// The largest packet like this that fits a path when all its SAs are around it; `None` when this

@@ -132,6 +132,34 @@ fn a_bundle_is_gone_through_in_both_directions() {
     }
 }
 
+#[test]
+fn padding_to_the_path_mtu_leaves_room_for_the_whole_bundle() {
+    for (inner, outer) in [
+        (Mode::Tunnel, Mode::Transport),
+        (Mode::Tunnel, Mode::Tunnel),
+        (Mode::Any, Mode::Any),
+    ] {
+        let mut sas = bundle(inner, outer);
+        sas[0].processing.tfc = TfcPadding::PathMtu;
+        for path_mtu in [None, Some(1000), Some(1400)] {
+            sas[0].processing.path_mtu = path_mtu;
+            sas[1].processing.path_mtu = path_mtu;
+            let ends = Ends::new(&sas, false);
+            let packet = datagram(host(false, 1), host(false, 2), 0, b"as large as any other");
+            let [sealed] = &ends.seal(&packet)[..] else {
+                panic!("in several pieces");
+            };
+            let room = usize::from(path_mtu.unwrap_or(1280));
+            assert!(
+                (room - 64..=room).contains(&sealed.len()),
+                "{}",
+                sealed.len()
+            );
+            assert_eq!(ends.open(sealed), [packet], "{inner:?} in {outer:?}");
+        }
+    }
+}
+
 // covers R4302-2-1
 // covers R4303-2-1
 #[test]
