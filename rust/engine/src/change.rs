@@ -166,7 +166,8 @@ pub struct PolicyConfig {
     pub selectors: SelectorPair,
     /// What of its selectors an SA takes from the packet that asks for it. Protect only.
     pub populate: Populate,
-    /// Keep packets until an SA exists instead of dropping them. Protect only.
+    /// Ask for an SA where there is none, and keep packets until it exists, instead of dropping them.
+    /// Protect only.
     pub hold: bool,
     /// Which ICMP errors its SAs carry. Protect only.
     pub icmp_errors: IcmpErrors,

@@ -294,13 +294,16 @@ impl Engine {
             share: policy.config.populate.share(&flow),
             flow,
         };
+        if !policy.config.hold {
+            return self.drop_rest(outgoing, outgoing.from, DropReason::NoSa, None);
+        }
         if self.hold.ask(&wanted, outgoing.now) && !outgoing.was_held {
             self.events.push(Event::Acquire {
                 policy: wanted.policy,
                 flow,
             });
         }
-        if !policy.config.hold || outgoing.from > 0 {
+        if outgoing.from > 0 {
             return self.drop_rest(outgoing, outgoing.from, DropReason::NoSa, None);
         }
         let overflow = self.hold.keep(&wanted, outgoing.frame);

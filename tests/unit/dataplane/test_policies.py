@@ -102,7 +102,8 @@ def test_protection_of_one_direction_cannot_be_written() -> None:
 
 def test_populate_flags_make_each_connection_ask_for_its_own_sa() -> None:
     engine = Engine()
-    policy = entry(action=Action.PROTECT, populate=Populate(remote_address=True, remote_port=True))
+    flags = Populate(remote_address=True, remote_port=True)
+    policy = entry(action=Action.PROTECT, acquires=True, populate=flags)
     engine.apply([AddPolicy(policy)], NOW)
     for destination, port in (("10.2.0.1", 80), ("10.2.0.1", 80), ("10.2.0.1", 443), ("10.2.0.2", 80)):
         engine.seal(bytes(IP(src="10.1.0.7", dst=destination) / TCP(sport=1024, dport=port)), NOW)
