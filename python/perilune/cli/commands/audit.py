@@ -75,8 +75,10 @@ def verify(file: FilePath | None, head: str | None, uri: str) -> None:
 
 
 def _advice(verifier: Verifier) -> str:
+    # What the last record read says of itself, only a record behind it would confirm.
+    last = verifier.head.number
     return (
-        f"up to record {verifier.head.number} the chain holds; see docs/user/auditing.md for what each means"
+        f"the chain confirms the records before {last}; see docs/user/auditing.md for what each finding means"
     )
 
 
