@@ -130,7 +130,9 @@ def test_ah_is_not_sent_through_a_nat() -> None:
     refused = pair.right.take(Refused)
     assert refused.why == "AH protects the addresses, which a NAT changes; there is NAT there"
     assert refused.hint == "connections.gw.children.net.ah_proposals; esp_proposals pass a NAT"
-    assert pair.left.take(Refused).by_peer
+    at_left = pair.left.take(Refused)
+    assert at_left.by_peer
+    assert at_left.hint == "connections.gw.children.net.ah_proposals; esp_proposals pass a NAT"
     assert not pair.left.data_plane.sas
     assert not pair.right.data_plane.sas
 

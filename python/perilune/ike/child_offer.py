@@ -11,7 +11,7 @@ from perilune.databases.processing import Mode
 from perilune.ike.authenticated import Authenticated
 from perilune.ike.child_agreement import ChildTerms
 from perilune.ike.child_form import AgreedForm, FormNotifies, require_fit, require_mode
-from perilune.ike.child_protocol import proposals_key, require_passage, through
+from perilune.ike.child_protocol import hint_at_nat, proposals_key, require_passage, through
 from perilune.ike.child_selectors import seen_from_here
 from perilune.ike.compression import require_accepted
 from perilune.ike.narrowing import Selectors, require_subset
@@ -21,7 +21,7 @@ from perilune.ike.received import require, require_selectors
 from perilune.ike.refusal import Refusal
 from perilune.ike.spis import SpiRegistry
 from perilune.model.errors import PeerError
-from perilune.model.iana import KeId, NotifyType, PayloadType, TransformType
+from perilune.model.iana import KeId, NotifyType, PayloadType, ProtocolId, TransformType
 from perilune.model.proposal import Proposal
 from perilune.model.spi import Spi
 from perilune.wire.payloads import NotifyPayload, Payload, SaPayload, TsPayload
@@ -137,11 +137,13 @@ class ChildOffer:
             remote=remote,
         )
 
-    def describe_refusal(self, notify: NotifyPayload) -> tuple[str, str]:
+    def describe_refusal(self, notify: NotifyPayload, nat: Nat) -> tuple[str, str]:
         """Return what of ours a peer's error notify is about, and its key in the configuration."""
         match notify.type:
             case NotifyType.NO_PROPOSAL_CHOSEN | NotifyType.INVALID_KE_PAYLOAD:
-                return " | ".join(map(str, self.proposals)), self._proposals_hint
+                cannot_pass = nat.between and self.proposals[0].protocol == ProtocolId.AH
+                hint = hint_at_nat(self.hint) if cannot_pass else self._proposals_hint
+                return " | ".join(map(str, self.proposals)), hint
             case NotifyType.TS_UNACCEPTABLE | NotifyType.SINGLE_PAIR_REQUIRED:
                 local, remote = (" ".join(map(str, side)) for side in (self.local, self.remote))
                 return f"{local} === {remote}", f"{self.hint}.local_ts and remote_ts"

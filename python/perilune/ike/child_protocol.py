@@ -30,8 +30,13 @@ def require_passage(choice: Choice, nat: Nat, hint: str) -> None:
             f"AH protects the addresses, which a NAT changes; there is {nat}",
             NotifyType.NO_PROPOSAL_CHOSEN,
             ours=str(choice.proposal),
-            hint=f"{hint}.ah_proposals; esp_proposals pass a NAT",
+            hint=hint_at_nat(hint),
         )
+
+
+def hint_at_nat(hint: str) -> str:
+    """Return what to look at in the configuration where a child of AH meets a NAT."""
+    return f"{hint}.ah_proposals; esp_proposals pass a NAT"
 
 
 def proposals_key(proposals: Sequence[Proposal]) -> str:

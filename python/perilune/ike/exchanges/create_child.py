@@ -145,7 +145,7 @@ class CreateChild:
 
     def _refused(self, sa: IkeSa, attempt: _Attempt, error: NotifyPayload, now: Instant) -> None:
         """See to an error notify (sections 1.3 and 2.25)."""
-        ours, hint = attempt.offer.describe_refusal(error)
+        ours, hint = attempt.offer.describe_refusal(error, sa.peer.nat)
         sa.context.outbox.tell(refused_by_peer(sa.name, self._what, error, ours=ours, hint=hint))
         match error.type:
             case NotifyType.INVALID_KE_PAYLOAD:

@@ -230,7 +230,7 @@ class Authentication:
         what, key = f"child {offer.policy.name}", (sa.peer.entry.name, offer.policy.name)
         error = find_error(payloads)
         if error is not None:
-            ours, hint = offer.describe_refusal(error)
+            ours, hint = offer.describe_refusal(error, sa.peer.nat)
             self._context.outbox.tell(refused_by_peer(sa.name, what, error, ours=ours, hint=hint))
             if self._is_asked_again(sa, error, now):
                 return
