@@ -326,3 +326,37 @@ fn sum(octets: &[u8]) -> u16 {
     }
     u16::try_from(sum).unwrap()
 }
+
+pub(crate) fn outbound(spi: u32) -> SaConfig {
+    SaConfig {
+        spi,
+        ..sa_ab(Direction::Outbound, GCM)
+    }
+}
+
+pub(crate) fn inbound(spi: u32) -> SaConfig {
+    SaConfig {
+        spi,
+        ..sa_ab(Direction::Inbound, GCM)
+    }
+}
+
+/// The SA from the peer, as the sender of the other SA sees it.
+pub(crate) fn way_back(spi: u32) -> SaConfig {
+    SaConfig {
+        path: path_ab(),
+        selectors: nets(1, 2),
+        ..inbound(spi)
+    }
+}
+
+pub(crate) fn spi_of(packets: &[Vec<u8>]) -> Vec<u32> {
+    packets
+        .iter()
+        .map(|packet| u32::from_be_bytes(*packet.first_chunk().unwrap()))
+        .collect()
+}
+
+pub(crate) fn any_udp() -> Vec<u8> {
+    udp(1, 2, 53, &[0; 20])
+}
