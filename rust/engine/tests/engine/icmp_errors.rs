@@ -1,12 +1,9 @@
 //! ICMP errors through SAs, about packets of these and of others (RFC 4301, section 6.2).
-#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
-
-mod common;
 
 use std::net::IpAddr;
 
-use common::ends::*;
-use common::*;
+use crate::common::ends::*;
+use crate::common::*;
 use perilune_engine::*;
 use perilune_wire::checksum::Sum;
 use perilune_wire::icmp::{Problem, write_error};
@@ -64,16 +61,6 @@ fn gateways(icmp_errors: IcmpErrors, last: Option<&PolicyConfig>) -> Ends {
         engine.apply(&changes, NOW).unwrap();
     }
     ends
-}
-
-fn audited(engine: &Engine) -> Vec<DropReason> {
-    let events = engine.take_events(usize::MAX).into_iter();
-    events
-        .filter_map(|event| match event {
-            Event::Audit { reason, .. } => Some(reason),
-            _ => None,
-        })
-        .collect()
 }
 
 // covers R4301-6.2-2

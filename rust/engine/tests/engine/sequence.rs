@@ -1,10 +1,8 @@
 //! Sequence numbers of keys that live longer than an SA: they go on where they were.
-#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
-mod common;
 use std::collections::HashSet;
 
-use common::*;
+use crate::common::*;
 use perilune_engine::*;
 
 const CBC: Suite = Suite::aes_cbc(AesKeyBits::Bits128, Integrity::HmacSha2_256_128);

@@ -1,8 +1,6 @@
 //! Policies and transactions: which entry applies, and what a change does to both databases.
-#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
-mod common;
-use common::*;
+use crate::common::*;
 use perilune_engine::*;
 
 // covers R4301-4.4.1-1

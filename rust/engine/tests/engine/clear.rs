@@ -1,8 +1,6 @@
 //! Packets without IPsec: what policy lets by, either way.
-#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
-mod common;
-use common::*;
+use crate::common::*;
 use perilune_engine::*;
 use perilune_wire::segment::Superpacket;
 

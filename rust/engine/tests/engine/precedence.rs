@@ -1,9 +1,7 @@
 //! What comes out of an SA is held against the whole SPD in its order (RFC 4301, section 4.4.1).
-#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
-mod common;
-use common::ends::*;
-use common::*;
+use crate::common::ends::*;
+use crate::common::*;
 use perilune_engine::*;
 use std::net::SocketAddr;
 

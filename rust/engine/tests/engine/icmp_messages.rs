@@ -1,11 +1,8 @@
 //! ICMP that is no error is traffic like any other: what no SPD entry names does not pass (RFC 4301,
 //! section 6).
-#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
-mod common;
-
-use common::ends::*;
-use common::*;
+use crate::common::ends::*;
+use crate::common::*;
 use perilune_engine::*;
 use perilune_wire::ip;
 

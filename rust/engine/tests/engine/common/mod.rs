@@ -1,11 +1,7 @@
 //! Two engines joined by nothing but the test, and packets of hosts behind them.
-#![allow(
-    dead_code,
-    clippy::unwrap_used,
-    reason = "each test file uses a part; a failed unwrap is a failed test"
-)]
 
 pub(crate) mod ends;
+pub(crate) mod pieces;
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -359,4 +355,15 @@ pub(crate) fn spi_of(packets: &[Vec<u8>]) -> Vec<u32> {
 
 pub(crate) fn any_udp() -> Vec<u8> {
     udp(1, 2, 53, &[0; 20])
+}
+
+/// Why packets were dropped, as far as that is audited.
+pub(crate) fn audited(engine: &Engine) -> Vec<DropReason> {
+    let events = engine.take_events(usize::MAX).into_iter();
+    events
+        .filter_map(|event| match event {
+            Event::Audit { reason, .. } => Some(reason),
+            _ => None,
+        })
+        .collect()
 }

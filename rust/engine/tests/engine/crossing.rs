@@ -1,13 +1,10 @@
 //! Packets that cross the boundary more than once, and which entry's SA takes them (RFC 4301, sections
 //! 4.4.2, 5.1 and 5.2, and appendix E).
-#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
-
-mod common;
 
 use std::net::{IpAddr, SocketAddr};
 
-use common::ends::*;
-use common::*;
+use crate::common::ends::*;
+use crate::common::*;
 use perilune_engine::*;
 use perilune_wire::segment::Superpacket;
 

@@ -1,12 +1,9 @@
 //! Fields of ESP and AH that can be read or forged by who has the keys: NULL encryption hides
 //! nothing, and an ICV made here is as right as the sender's.
-#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
-mod common;
-
+use crate::common::ends::*;
+use crate::common::*;
 use aws_lc_rs::hmac;
-use common::ends::*;
-use common::*;
 use perilune_engine::*;
 
 const NULL: Suite = Suite::IntegrityOnly(Integrity::HmacSha2_256_128);

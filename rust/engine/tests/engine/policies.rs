@@ -1,8 +1,6 @@
 //! SPD entries of one direction, and SAs whose selectors come from packets.
-#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
-mod common;
-use common::*;
+use crate::common::*;
 use perilune_engine::*;
 use perilune_wire::segment::Superpacket;
 

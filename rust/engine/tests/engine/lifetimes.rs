@@ -1,8 +1,6 @@
 //! When SAs end.
-#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
-mod common;
-use common::*;
+use crate::common::*;
 use perilune_engine::*;
 
 #[test]

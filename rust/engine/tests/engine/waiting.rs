@@ -1,8 +1,6 @@
 //! Packets that wait for an SA.
-#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
-mod common;
-use common::*;
+use crate::common::*;
 use perilune_engine::*;
 
 // covers R4301-5.1-2

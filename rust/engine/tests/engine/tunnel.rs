@@ -1,8 +1,6 @@
 //! Packets through a tunnel: what goes in comes out, and nothing else does.
-#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
-mod common;
-use common::*;
+use crate::common::*;
 use perilune_engine::*;
 use proptest::prelude::*;
 

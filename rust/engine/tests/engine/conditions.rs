@@ -1,10 +1,7 @@
 //! What an SPD entry asks for beyond selectors, of packets that come out of its SAs (RFC 4301, section 5.2).
-#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
-mod common;
-
-use common::ends::*;
-use common::*;
+use crate::common::ends::*;
+use crate::common::*;
 use perilune_engine::*;
 use perilune_wire::ip;
 

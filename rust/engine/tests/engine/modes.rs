@@ -1,10 +1,7 @@
 //! Every mode, inner and outer family, in UDP and without: what goes in comes out.
-#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
-mod common;
-
-use common::ends::*;
-use common::*;
+use crate::common::ends::*;
+use crate::common::*;
 use perilune_engine::*;
 use perilune_wire::ip;
 use proptest::prelude::*;

@@ -1,8 +1,6 @@
 //! SAs under traffic: which one carries it, rekeying, peers that move, groups, counters.
-#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
-mod common;
-use common::*;
+use crate::common::*;
 use perilune_engine::*;
 use std::net::SocketAddr;
 

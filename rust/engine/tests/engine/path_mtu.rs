@@ -1,10 +1,7 @@
 //! Packets that are larger than their path takes (RFC 4301, section 8).
-#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
-mod common;
-
-use common::ends::*;
-use common::*;
+use crate::common::ends::*;
+use crate::common::*;
 use perilune_engine::*;
 use perilune_wire::icmp::IcmpError;
 use proptest::prelude::*;

@@ -1,11 +1,8 @@
 //! Who is at the ends of an SA: hosts and gateways, and what each may send through it (RFC 4301,
 //! sections 3.1 and 4.1).
-#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
-mod common;
-
-use common::ends::*;
-use common::*;
+use crate::common::ends::*;
+use crate::common::*;
 use perilune_engine::*;
 
 /// The packet from an end, or from a host behind it, to the other end or a host behind that.

@@ -1,11 +1,8 @@
 //! Each data item of RFC 4301, section 4.4.2.1, is kept for each SA: where it alone is another, the SA
 //! does something else.
-#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
-mod common;
-
-use common::ends::*;
-use common::*;
+use crate::common::ends::*;
+use crate::common::*;
 use perilune_engine::*;
 use perilune_wire::fragment::Fragments;
 use perilune_wire::ip;
