@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 from lab.daemon import IkeDaemon
@@ -28,7 +29,7 @@ charon-systemd {{
   plugins {{
 {plugins}
     vici {{
-      socket = unix://{socket}
+      socket = {socket}
     }}
   }}
   load_modular = yes
@@ -40,10 +41,7 @@ charon-systemd {{
     out {{
       path = {log}
       flush_line = yes
-      default = {quiet}
-      ike = {level}
-      cfg = {level}
-    }}
+{levels}    }}
   }}
 {settings}
 }}
@@ -51,6 +49,25 @@ swanctl {{
   load =
 }}
 """
+
+
+def strongswan_conf(plugins: str, socket: str, log: Path, levels: Mapping[str, int], more: str = "") -> str:
+    """Return a strongswan.conf for charon-systemd.
+
+    Args:
+        plugins: Names of those to load.
+        socket: URI of its VICI socket.
+        log: Its log file.
+        levels: How much each part of charon logs, -1 to 4; `default` is all others.
+        more: Further lines for the daemon.
+    """
+    return SETTINGS.format(
+        plugins="".join(f"    {name} {{\n      load = yes\n    }}\n" for name in plugins.split()),
+        socket=socket,
+        log=log,
+        levels="".join(f"      {part} = {level}\n" for part, level in levels.items()),
+        settings=more,
+    )
 
 
 def require_strongswan() -> None:
@@ -100,15 +117,12 @@ class StrongSwan(IkeDaemon):
         self._settings_path = directory / "strongswan.conf"
         self._log_path = directory / "charon.log"
         self._settings_path.write_text(
-            SETTINGS.format(
-                plugins="".join(
-                    f"    {name} {{\n      load = yes\n    }}\n" for name in WANTED_PLUGINS.split()
-                ),
-                socket=self.socket_path,
+            strongswan_conf(
+                plugins=WANTED_PLUGINS,
+                socket=f"unix://{self.socket_path}",
                 log=self._log_path,
-                settings=settings,
-                level=filelog_level,
-                quiet=min(filelog_level, 1),
+                levels={"default": min(filelog_level, 1), "ike": filelog_level, "cfg": filelog_level},
+                more=settings,
             )
         )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Final, TypeVar
@@ -13,6 +13,7 @@ from exchanges.traffic import Verified, inbound_sa, outbound_sa
 from perilune.databases.changes import AddSa, Change, RemovePolicy, RemoveSa
 from perilune.databases.pad import PadEntry, SharedSecret
 from perilune.databases.sad import Direction, SadEntry
+from perilune.databases.spd import SpdTemplate
 from perilune.dataplane.recorder import Recorder
 from perilune.ike.endpoint import IkeEndpoint
 from perilune.ike.events import IkeEvent, PathWanted
@@ -58,9 +59,15 @@ class Side:
         return Path(Endpoint(self.address, port), Endpoint(self.remote.address, remote_port))
 
     def load(
-        self, entry: PadEntry, secrets: SharedSecret, now: Instant, **options: Mapping[str, Path]
+        self,
+        entry: PadEntry,
+        secrets: SharedSecret,
+        now: Instant,
+        *,
+        paths: Mapping[str, Path] | None = None,
+        policies: Sequence[SpdTemplate] = (),
     ) -> None:
-        self.endpoint.load([entry], [secrets], now, **options)
+        self.endpoint.load([entry], [secrets], now, paths=paths, policies=policies)
 
     def all(self, kind: type[E_]) -> list[E_]:
         """Return the events of a kind so far."""

@@ -41,7 +41,7 @@ def pair_with(*templates: SpdTemplate) -> Pair:
     pair = Pair()
     name = left().name
     own = [replace(one, connection=name if one.child else "") for one in templates]
-    pair.left.load(left(children=(child(),)), secret(), pair.now, policies=own)  # type: ignore[arg-type] # passed on
+    pair.left.load(left(children=(child(),)), secret(), pair.now, policies=own)
     pair.do(lambda now: None)
     return pair
 
@@ -181,7 +181,7 @@ def granular_pair(flags: Populate = EACH_HOST.populate) -> Pair:
     pair = Pair()
     mirrored = child(local="10.2.0.0/16", remote="10.1.0.0/16")
     entry = replace(EACH_HOST, connection="gw", populate=flags)
-    pair.right.load(right(children=(mirrored,)), secret(), pair.now, policies=[entry])  # type: ignore[arg-type] # passed on
+    pair.right.load(right(children=(mirrored,)), secret(), pair.now, policies=[entry])
     pair.do(lambda now: None)
     return pair
 

@@ -18,7 +18,7 @@ from pathlib import Path as FilePath
 from scapy.layers.inet import IP, UDP
 from scapy.packet import Packet, Raw
 
-from lab.strongswan import CHARON
+from lab.strongswan import CHARON, strongswan_conf
 from lab.uml import UserModeLinux
 from perilune.config.load import load_text
 from perilune.dataplane.engine import Engine
@@ -42,34 +42,6 @@ PLUGINS = (
 )
 """Without OpenSSL and its like, which use registers that this kernel loses."""
 
-SETTINGS = f"""\
-charon-systemd {{
-  plugins {{
-    {" ".join(f"{name} {{ load = yes }}" + chr(10) for name in PLUGINS.split())}
-    vici {{
-      socket = {SOCKET}
-    }}
-  }}
-  load_modular = yes
-  install_virtual_ip = no
-  journal {{
-    default = -1
-  }}
-  filelog {{
-    out {{
-      path = /run/charon.log
-      flush_line = yes
-      default = 1
-      ike = 2
-      cfg = 2
-      knl = 2
-    }}
-  }}
-}}
-swanctl {{
-  load =
-}}
-"""
 SETUP = f"""\
 set -e
 ip link set vec0 up
@@ -108,7 +80,9 @@ class KernelIke:
         self.endpoint.load(settings.connections, settings.secrets, self._clock.now())
         self._drain()
         self._settings = directory / "strongswan.conf"
-        self._settings.write_text(SETTINGS)
+        log = FilePath("/run/charon.log")
+        levels = {"default": 1, "ike": 2, "cfg": 2, "knl": 2}
+        self._settings.write_text(strongswan_conf(PLUGINS, SOCKET, log, levels))
         config = directory / "swanctl.conf"
         config.write_text(theirs)
         kernel.run(SETUP % {"settings": self._settings, "config": config}, self._receive)

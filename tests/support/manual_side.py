@@ -48,13 +48,13 @@ class EnginePlane:
         return self.engine.stats()
 
     def fileno(self) -> int:
-        raise NotImplementedError
+        raise AssertionError("events are taken by hand")
 
     def send_ike(self, message: bytes, path: Path, *, encapsulated: bool) -> None:
-        raise NotImplementedError
+        raise AssertionError(f"manual keys have no IKE, and it sends {len(message)} octets on {path}")
 
     def send_keepalive(self, path: Path) -> None:
-        raise NotImplementedError
+        raise AssertionError(f"nothing is kept alive on {path}")
 
     def close(self) -> None:
         """Nothing to close."""

@@ -26,6 +26,7 @@ from support.kernel_peer import (
     first_address,
     transport,
 )
+from support.xfrm import Counters
 
 pytestmark = [pytest.mark.interop, pytest.mark.matrix, pytest.mark.timeout(600)]
 
@@ -158,6 +159,19 @@ def host_within_gateway(shape: Tunnel) -> Tunnel:
     return replace(shape, path=path(*ends), mode=Mode.TRANSPORT, within=gateway)
 
 
+def echo_each_way(case: Case, peer: KernelPeer) -> Counters:
+    """Let each side ask and the other answer; return what the kernel has counted."""
+    peer.key(case.tunnel)
+
+    for octets in LENGTHS:
+        request = echo_request(case.tunnel, octets)
+        answer, wanted = peer.answer_to(request), echo_reply(request)
+        assert (answer.src, answer.dst) == (wanted.src, wanted.dst)
+        assert transport(answer) == transport(wanted)
+
+    return peer.ping_from_kernel(octets=333)
+
+
 # covers R4301-4.1-10
 # covers R4302-2-1
 # covers R4302-2.2-1
@@ -167,15 +181,7 @@ def host_within_gateway(shape: Tunnel) -> Tunnel:
 @pytest.mark.parametrize("case", [*cases(), *cases_across_the_edge()], ids=str)
 def test_an_echo_each_way(case: Case, peer: KernelPeer) -> None:
     """What either side sends is answered through the other's SAs."""
-    peer.key(case.tunnel)
-
-    for octets in LENGTHS:
-        request = echo_request(case.tunnel, octets)
-        answer, wanted = peer.answer_to(request), echo_reply(request)
-        assert (answer.src, answer.dst) == (wanted.src, wanted.dst)
-        assert transport(answer) == transport(wanted)
-
-    counters = peer.ping_from_kernel(octets=333)
+    counters = echo_each_way(case, peer)
     spis = [sa.spi for direction in Direction for sa in case.tunnel.bundle(direction)]
     assert counters.packets == dict.fromkeys(spis, len(LENGTHS) + 1)
     assert counters.failures == {}
@@ -184,15 +190,7 @@ def test_an_echo_each_way(case: Case, peer: KernelPeer) -> None:
 @pytest.mark.parametrize("case", list(compressed_cases()), ids=str)
 def test_an_echo_each_way_compressed(case: Case, peer: KernelPeer) -> None:
     """Long ones are compressed by whoever sends them, short ones travel as they are."""
-    peer.key(case.tunnel)
-
-    for octets in LENGTHS:
-        request = echo_request(case.tunnel, octets)
-        answer, wanted = peer.answer_to(request), echo_reply(request)
-        assert (answer.src, answer.dst) == (wanted.src, wanted.dst)
-        assert transport(answer) == transport(wanted)
-
-    counters = peer.ping_from_kernel(octets=333)
+    counters = echo_each_way(case, peer)
     to_kernel = case.tunnel.sa(Direction.OUTBOUND).spi
     assert counters.packets[to_kernel] == len(LENGTHS) + 1
     # The kernel took off IPComp of ours: of the requests that are long, and of our answer.
