@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from exchanges.link import Datagram
-from exchanges.pair import Pair
+from exchanges.pair import Pair, Side
 from perilune.ike.events import IkeKeysDerived
 from perilune.ike.keyed import KeyedSa
 from perilune.ike.settings import EndpointSettings
@@ -15,7 +15,7 @@ from perilune.model.iana import ExchangeType
 from perilune.model.time import Duration
 from perilune.wire.header import Flags, Header
 from perilune.wire.message import Message, decode_chain
-from perilune.wire.payloads import Payload
+from perilune.wire.payloads import NoncePayload, Payload
 from support.rng import SeededRng
 
 
@@ -38,6 +38,21 @@ def open_message(derived: IkeKeysDerived, datagram: Datagram) -> tuple[Payload, 
     ours = replace(keyed_sa(derived), original_initiator=not message.header.flags.initiator)
     assert message.encrypted is not None
     return decode_chain(message.encrypted.inner_type, ours.protection(SeededRng()).open(message))
+
+
+def creator_of_lowest_nonce(pair: Pair, derived: IkeKeysDerived, sent: int) -> Side:
+    """Return which side made the SA with the lowest nonce, both having rekeyed at once.
+
+    Args:
+        pair: Whose link carried it.
+        derived: Keys of the IKE SA that they did it on.
+        sent: How many datagrams there were before.
+    """
+    # The requests of both sides, then the responses to them in the same order.
+    messages = [open_message(derived, datagram) for datagram in pair.link.sent[sent : sent + 4]]
+    nonces = [next(p.nonce for p in payloads if isinstance(p, NoncePayload)) for payloads in messages]
+    by_left, by_right = min(nonces[0], nonces[2]), min(nonces[1], nonces[3])
+    return pair.left if by_left < by_right else pair.right
 
 
 class Insider:

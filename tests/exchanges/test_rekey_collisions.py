@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from exchanges.insider import open_message
+from exchanges.insider import creator_of_lowest_nonce
 from exchanges.link import Datagram
 from exchanges.pair import Pair, Side
 from perilune.databases.sad import Direction
 from perilune.ike.events import ChildSaDown, ChildSaRekeyed, DownReason, IkeKeysDerived, Refused
 from perilune.ike.settings import EndpointSettings
 from perilune.model.time import Duration
-from perilune.wire.payloads import NoncePayload
 
 SEEDS = range(8)
 
@@ -60,11 +59,7 @@ def test_sa_with_the_lowest_nonce_is_closed_by_its_creator(seed: int) -> None:
     rekey(pair.right, pair)
     assert_one_child_remains(pair)
 
-    # The requests of both sides, then the responses to them in the same order.
-    messages = [open_message(derived, datagram) for datagram in pair.link.sent[sent : sent + 4]]
-    nonces = [next(p.nonce for p in payloads if isinstance(p, NoncePayload)) for payloads in messages]
-    by_left, by_right = min(nonces[0], nonces[2]), min(nonces[1], nonces[3])
-    loser = pair.left if by_left < by_right else pair.right
+    loser = creator_of_lowest_nonce(pair, derived, sent)
     assert loser.take(ChildSaDown).reason is DownReason.REDUNDANT
     assert loser.peer.take(ChildSaDown).reason is DownReason.PEER
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from exchanges.insider import open_message
+from exchanges.insider import creator_of_lowest_nonce
 from exchanges.pair import Pair, Side
 from exchanges.settings import LEFT_NET, RIGHT_NET, child, ike_proposal, left, right
 from perilune.ike.events import (
@@ -21,7 +21,6 @@ from perilune.ike.settings import EndpointSettings
 from perilune.ike.status import IkeSaState
 from perilune.model.iana import KeId
 from perilune.model.time import Duration
-from perilune.wire.payloads import NoncePayload
 
 SEEDS = range(8)
 
@@ -107,11 +106,7 @@ def test_ike_sa_with_the_lowest_nonce_is_closed_by_its_creator(seed: int) -> Non
     rekey(pair.right, pair)
     assert_one_ike_sa_with_its_child_remains(pair)
 
-    # The requests of both sides, then the responses to them in the same order.
-    messages = [open_message(derived, datagram) for datagram in pair.link.sent[sent : sent + 4]]
-    nonces = [next(p.nonce for p in payloads if isinstance(p, NoncePayload)) for payloads in messages]
-    by_left, by_right = min(nonces[0], nonces[2]), min(nonces[1], nonces[3])
-    winner = pair.right if by_left < by_right else pair.left
+    winner = creator_of_lowest_nonce(pair, derived, sent).peer
     assert winner.ike_sa.original_initiator
 
 

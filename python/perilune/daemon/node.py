@@ -26,6 +26,7 @@ from perilune.shell.driver import Driver
 from perilune.shell.resolver import resolve_path
 
 _LOG = logging.getLogger("perilune.daemon")
+_DoTo = Callable[[int, Instant], int]
 _WAITS_FOR_A_ROUTE_S = (1, 2, 4, 8, 16, 0)
 
 
@@ -138,23 +139,26 @@ class LiveNode:
 
     def terminate(self, chosen: ChosenSas) -> int:
         """See `Node.terminate`."""
-        endpoint, status, now = self._driver.endpoint, self.status(), self.now()
-        ike_sas, children = chosen.ike_sas(status), chosen.children(status)
-        for ike in ike_sas:
-            endpoint.terminate_ike(ike.id, now)
-        for child in children:
-            endpoint.terminate_child(child.id, now)
-        asyncio.get_running_loop().call_soon(self._driver.drain)
-        return len(ike_sas) + len(children)
+        endpoint = self._driver.endpoint
+        return self._each(chosen, endpoint.terminate_ike, endpoint.terminate_child)
 
     def rekey(self, chosen: ChosenSas) -> int:
         """See `Node.rekey`."""
-        endpoint, status, now = self._driver.endpoint, self.status(), self.now()
+        endpoint = self._driver.endpoint
+        return self._each(chosen, endpoint.rekey_ike, endpoint.rekey_child)
+
+    def _each(self, chosen: ChosenSas, do_ike: _DoTo, do_child: _DoTo) -> int:
+        """Do something to each that is chosen.
+
+        Returns:
+            How many they are.
+        """
+        status, now = self.status(), self.now()
         ike_sas, children = chosen.ike_sas(status), chosen.children(status)
         for ike in ike_sas:
-            endpoint.rekey_ike(ike.id, now)
+            do_ike(ike.id, now)
         for child in children:
-            endpoint.rekey_child(child.id, now)
+            do_child(child.id, now)
         asyncio.get_running_loop().call_soon(self._driver.drain)
         return len(ike_sas) + len(children)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,10 @@ from perilune.model.errors import LocalError, ResourceError
 from perilune.shell.vici_socket import MOST_UNSENT_OCTETS, ViciSocket, is_answered
 
 ASK = Packet(PacketType.CMD_REQUEST, "echo", {"n": "1"}).encode()
+DEAF = "a client of the control socket does not read; it is disconnected"
 ANSWER = Packet(PacketType.CMD_RESPONSE, message={"n": "1"}).encode()
+
+Tell = Callable[[ViciSocket, str], None]
 
 
 def server() -> Server:
@@ -95,54 +99,40 @@ def test_clients_that_wait_are_gone_after_the_end(tmp_path: Path) -> None:
     asyncio.run(scenario())
 
 
+async def go_deaf(path: Path, vici: Server, refused: list[str], tell: Tell) -> None:
+    """Register for events and read none, while they come until somebody is refused."""
+    control = ViciSocket(path, vici, lambda reason: tell(control, reason))
+    await control.open()
+    reader, writer = await asyncio.open_unix_connection(path)
+    writer.write(Packet(PacketType.EVENT_REGISTER, "tick").encode())
+    await reader.readexactly(5)
+    reader._transport.pause_reading()  # type: ignore[attr-defined]  # asyncio has no other word for it
+    for _ in range(2 * MOST_UNSENT_OCTETS // 65000):
+        vici.publish("tick", {"n": b"\xff" * 65000})
+        control.flush()
+        if refused:
+            break
+    writer.close()
+    await control.close()
+
+
 def test_client_that_does_not_read_is_sent_away(tmp_path: Path) -> None:
     refused: list[str] = []
-
-    async def scenario() -> None:
-        vici = server()
-        control = ViciSocket(tmp_path / "vici", vici, refused.append)
-        await control.open()
-        reader, writer = await asyncio.open_unix_connection(tmp_path / "vici")
-        writer.write(Packet(PacketType.EVENT_REGISTER, "tick").encode())
-        await reader.readexactly(5)
-        reader._transport.pause_reading()  # type: ignore[attr-defined]  # asyncio has no other word for it
-        for _ in range(2 * MOST_UNSENT_OCTETS // 65000):
-            vici.publish("tick", {"n": b"\xff" * 65000})
-            control.flush()
-            if refused:
-                break
-        writer.close()
-        await control.close()
-
-    asyncio.run(scenario())
-    assert refused == ["a client of the control socket does not read; it is disconnected"]
+    asyncio.run(
+        go_deaf(tmp_path / "vici", server(), refused, lambda _control, reason: refused.append(reason))
+    )
+    assert refused == [DEAF]
 
 
 def test_telling_of_a_deaf_client_does_not_tell_that_client(tmp_path: Path) -> None:
     """As with a client of the log, which gets a line about each client that is sent away."""
     refused: list[str] = []
+    vici = server()
 
-    async def scenario() -> None:
-        vici = server()
+    def tell(control: ViciSocket, reason: str) -> None:
+        refused.append(reason)
+        vici.publish("tick", {"reason": reason})
+        control.flush()
 
-        def tell(reason: str) -> None:
-            refused.append(reason)
-            vici.publish("tick", {"reason": reason})
-            control.flush()
-
-        control = ViciSocket(tmp_path / "vici", vici, tell)
-        await control.open()
-        reader, writer = await asyncio.open_unix_connection(tmp_path / "vici")
-        writer.write(Packet(PacketType.EVENT_REGISTER, "tick").encode())
-        await reader.readexactly(5)
-        reader._transport.pause_reading()  # type: ignore[attr-defined]  # asyncio has no other word for it
-        for _ in range(2 * MOST_UNSENT_OCTETS // 65000):
-            vici.publish("tick", {"n": b"\xff" * 65000})
-            control.flush()
-            if refused:
-                break
-        writer.close()
-        await control.close()
-
-    asyncio.run(scenario())
-    assert refused == ["a client of the control socket does not read; it is disconnected"]
+    asyncio.run(go_deaf(tmp_path / "vici", vici, refused, tell))
+    assert refused == [DEAF]
