@@ -64,7 +64,7 @@ impl PyEngine {
     }
 
     fn apply(&self, py: Python<'_>, changes: &Bound<'_, PyAny>, now_ns: Now) -> PyResult<()> {
-        let changes = crate::values::changes(changes, &self.engine.stats().sas)?;
+        let changes = crate::values::changes(changes, || self.engine.stats().sas)?;
         py.detach(|| self.engine.apply(&changes, now_ns.0))
             .map_err(|error| from_engine(&error))
     }

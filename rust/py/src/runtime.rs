@@ -87,7 +87,7 @@ impl PyRuntime {
     }
 
     fn apply(&self, py: Python<'_>, changes: &Bound<'_, PyAny>, now_ns: Now) -> PyResult<()> {
-        let changes = crate::values::changes(changes, &self.runtime.stats().sas)?;
+        let changes = crate::values::changes(changes, || self.runtime.stats().sas)?;
         py.detach(|| self.runtime.apply(&changes, now_ns.0))
             .map_err(|error| from_engine(&error))
     }

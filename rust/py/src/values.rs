@@ -1,5 +1,6 @@
 //! Python's plain values, parsed to the engine's types once and for all.
 
+use std::cell::OnceCell;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
 use perilune_engine::{
@@ -100,16 +101,26 @@ impl<'a, 'py> FromPyObject<'a, 'py> for Addresses {
     }
 }
 
-/// Parse a transaction. `sas` are those that the engine has now.
-pub(crate) fn changes(values: &Bound<'_, PyAny>, sas: &[SaStats]) -> PyResult<Vec<Change>> {
+/// Parse a transaction.
+///
+/// Args:
+///     values: The changes, in order.
+///     `all_sas`: Reads the SAs that the engine has now. With many of them that costs more than the
+///         transaction, so it is called only for a change whose meaning depends on them.
+pub(crate) fn changes(
+    values: &Bound<'_, PyAny>,
+    all_sas: impl Fn() -> Vec<SaStats>,
+) -> PyResult<Vec<Change>> {
     let mut changes = Vec::new();
+    let known = OnceCell::new();
+    let sas = || known.get_or_init(&all_sas).as_slice();
     for value in values.try_iter()? {
         let (kind, value): (String, Bound<'_, PyAny>) = read("change", &value?)?;
         match kind.as_str() {
             "add_policy" => changes.push(Change::AddPolicy(policy::config(&read(&kind, &value)?)?)),
             "add_sa" => changes.push(Change::AddSa(Box::new(sa_config(&read(&kind, &value)?)?))),
-            "move_sa" => changes.push(move_sa(read(&kind, &value)?, sas)?),
-            "remove_policy" => remove_policy(PolicyId(read(&kind, &value)?), sas, &mut changes),
+            "move_sa" => changes.push(move_sa(read(&kind, &value)?, sas())?),
+            "remove_policy" => remove_policy(PolicyId(read(&kind, &value)?), sas(), &mut changes),
             "remove_sa" => {
                 let (inbound, spi, at): (bool, u32, PathValues) = read(&kind, &value)?;
                 changes.push(Change::RemoveSa(sa_id(inbound, spi, path(&at)?)));
