@@ -61,8 +61,9 @@ lint: build ## formats, lints, types, import rules, licences
 requirements: $(VENV)/.packages ## each MUST of RFC 4301, 4302 and 4303 with the tests that show it
 	@$(PYTHON) -m spec
 
-bench: build ## one table: a bare cable, us, strongSwan, wireguard-go
+bench: build ## one run: us, strongSwan, wireguard-go, OpenVPN, a bare forwarder; each requirement and what was measured
 	@tools/need lab bench
+	@tools/newer-wireguard-go target/peers
 	$(PYTHON) -m benchmarks
 
 $(VENV)/.fuzz-packages: requirements/fuzz.lock $(VENV)/.packages

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
-from benchmarks.tunnels import OTHER, OUTER
+from benchmarks.bed import OTHER, OUTER
 from lab.daemon import IkeDaemon
 from lab.errors import LabError
 from lab.namespace import Namespace
@@ -59,6 +59,8 @@ secrets {
 CHARON_SETTINGS = "reuse_ikesa = no\ndos_protection = no\nthreads = 32"
 OUR_SETTINGS = "daemon {\n  install_routes = no\n  half_open_cookie_threshold = 10000\n}\n"
 KINDS = ("perilune", "strongSwan")
+PARALLEL = (1, 8)
+"""How many set-ups at once."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,13 +1,19 @@
-"""The machine that measures: what it is, and how much of it others use meanwhile."""
+"""The machine that measures: what it is, which cores are used, and how much of it others use meanwhile."""
 
 from __future__ import annotations
 
 import os
 import platform
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from lab.process import CLOCK_TICKS_PER_S
+
+QUIET_CORES = 0.2
+"""A machine of which programs use less than so many cores is quiet."""
 
 
 def describe() -> str:
@@ -17,28 +23,67 @@ def describe() -> str:
         platform.machine(),
     )
     kernel = f"{platform.system()} {platform.release()}"
-    return f"{model}, {len(os.sched_getaffinity(0))} cores, {kernel}, Python {platform.python_version()}"
+    return f"{model}, {cores()} cores, {kernel}, Python {platform.python_version()}"
+
+
+def cores() -> int:
+    """How many cores we may use."""
+    return len(os.sched_getaffinity(0))
+
+
+@contextmanager
+def only(count: int) -> Iterator[None]:
+    """Let this program, what it starts, and what the kernel does for that use `count` cores only.
+
+    What arrives over a veth cable is dealt with on the core that sent it, so that it is among this.
+    """
+    all_of_them = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, set(sorted(all_of_them)[-count:]))
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, all_of_them)
 
 
 @dataclass(frozen=True, slots=True)
 class Moment:
     """CPU seconds so far."""
 
+    clock_s: float
+    """Time of the clock."""
     busy_s: float
-    """Of all cores, by whatever program."""
+    """Of the cores that we may use, by whatever program."""
     stolen_s: float
-    """Taken by the host of this virtual machine."""
+    """Of these, taken by the host of this virtual machine."""
     own_s: float
     """Of this program and its children that have ended."""
 
     @classmethod
     def now(cls) -> Moment:
         """Read the kernel's counters."""
-        fields = [int(field) / CLOCK_TICKS_PER_S for field in _lines("/proc/stat")[0].split()[1:]]
-        user, nice, system, _, _, irq, softirq, stolen = fields[:8]
+        busy, stolen = 0.0, 0.0
+        ours = {f"cpu{number}" for number in os.sched_getaffinity(0)}
+        for name, *ticks in (line.split() for line in _lines("/proc/stat")):
+            if name in ours:
+                user, nice, system, _, _, irq, softirq, steal = (
+                    int(tick) / CLOCK_TICKS_PER_S for tick in ticks[:8]
+                )
+                busy += user + nice + system + irq + softirq
+                stolen += steal
         own = os.times()
         used = own.user + own.system + own.children_user + own.children_system
-        return cls(user + nice + system + irq + softirq, stolen, used)
+        return cls(time.monotonic(), busy, stolen, used)
+
+
+def wait_for_quiet(limit_s: float) -> None:
+    """Wait until hardly anybody else uses the machine, but no longer than `limit_s` seconds."""
+    end = time.monotonic() + limit_s
+    while time.monotonic() < end:
+        before = Moment.now()
+        time.sleep(0.2)
+        after = Moment.now()
+        if after.busy_s - before.busy_s < QUIET_CORES * (after.clock_s - before.clock_s):
+            return
 
 
 def _lines(path: str) -> list[str]:

@@ -1,70 +1,95 @@
-"""The tables, and the figures as JSON."""
+"""Results as tables."""
 
 from __future__ import annotations
 
-import json
 import statistics
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
-from pathlib import Path
 
-from rich.console import Console
-from rich.table import Table
+from benchmarks.results import Results
+from benchmarks.rows import OURS
+from benchmarks.tables import NOTHING, Table, number, ratio
 
-from benchmarks.ike_rate import Rate
-from benchmarks.machine import describe
-from benchmarks.measure import Sample
-from benchmarks.tunnels import OURS
-
-
-def median(samples: Sequence[Sample], figure: Callable[[Sample], float]) -> float:
-    """Median of one figure over the rounds."""
-    return statistics.median(figure(sample) for sample in samples)
-
-
-def tunnels(console: Console, results: Mapping[str, list[Sample]], rounds: int, seconds: float) -> None:
-    """Print the table of the tunnels."""
-    table = Table(
-        title=f"Tunnels: medians of {rounds} rounds, {seconds:g} s of TCP each", title_justify="left"
-    )
-    table.add_column("tunnel")
-    names = ("TCP Gbit/s", "(least..most)", "to ours", "CPU s/GB", "to ours", "RTT us")
-    for name in (*names, "resent", "others' cores", "stolen"):
-        table.add_column(name, justify="right")
-    ours = results.get(OURS)
-    for name, samples in results.items():
-        rates = [sample.gbit_per_s for sample in samples]
-        rate, cpu = statistics.median(rates), median(samples, lambda sample: sample.cpu_s_per_gb)
-        table.add_row(
-            name,
-            f"{rate:.2f}",
-            f"{min(rates):.2f}..{max(rates):.2f}",
-            _ratio(rate, median(ours, lambda sample: sample.gbit_per_s) if ours else 0),
-            f"{cpu:.2f}" if cpu else "-",
-            _ratio(cpu, median(ours, lambda sample: sample.cpu_s_per_gb) if ours else 0) if cpu else "-",
-            f"{median(samples, lambda sample: sample.round_trip_us):.0f}",
-            f"{median(samples, lambda sample: sample.retransmits):.0f}",
-            f"{median(samples, lambda sample: sample.others_cores):.2f}",
-            f"{median(samples, lambda sample: sample.stolen_cores):.2f}",
-        )
-    console.print(table)
+ONE_FLOW = (
+    "tunnel",
+    "TCP Gbit/s",
+    "least..most",
+    "CPU s/GB",
+    "to ours",
+    "wire Gbit/s",
+    "wire CPU s/GB",
+    "RTT us",
+    "others",
+    "stolen",
+)
+MANY = (
+    ("8 flows Gbit/s", "many.gbit", 2),
+    ("CPU s/GB", "many.cpu", 2),
+    ("own load", "many.load", 2),
+    ("one core", "one_core.gbit", 2),
+    ("two cores", "two_cores.gbit", 2),
+    ("speed-up", "speed_up", 2),
+    ("64 B kpps", "small.kpps", 0),
+    ("flood kpps", "small.flood_kpps", 0),
+    ("idle %", "idle_percent", 2),
+    ("MiB", "memory_mib", 0),
+)
+SET_UPS = (
+    "daemon, at once",
+    "per CPU second",
+    "initiator CPU ms",
+    "responder CPU ms",
+    "per second",
+    "latency ms",
+    "failed",
+)
 
 
-def rates(console: Console, results: Mapping[str, list[Rate]], count: int) -> None:
-    """Print the table of the IKE set-ups."""
-    table = Table(title=f"IKE set-ups: PSK, X25519, AES-GCM; {count} a round", title_justify="left")
-    table.add_column("daemon, at once")
-    for name in (
-        "per CPU second",
-        "initiator CPU ms",
-        "responder CPU ms",
-        "per second",
-        "latency ms",
-        "failed",
-    ):
-        table.add_column(name, justify="right")
-    for name, rounds in results.items():
-        table.add_row(
+def tables(results: Results) -> list[Table]:
+    """All that have something in them."""
+    made = [one_flow(results), many(results), set_ups(results)]
+    return [table for table in made if table.rows]
+
+
+def one_flow(results: Results) -> Table:
+    """What one TCP connection gets."""
+    rows = [
+        _one_flow_row(results, name)
+        for name in results.tunnels
+        if results.rounds(name, "tcp.gbit") or results.rounds(name, "wire.gbit")
+    ]
+    return Table("one-flow", "One TCP connection, and ping (medians of the rounds)", ONE_FLOW, rows)
+
+
+def _one_flow_row(results: Results, name: str) -> list[str]:
+    rates, cpu = results.rounds(name, "tcp.gbit"), results.median(name, "tcp.cpu")
+    return [
+        name,
+        number(results.median(name, "tcp.gbit"), 2),
+        f"{min(rates):.2f}..{max(rates):.2f}" if rates else NOTHING,
+        number(cpu or None, 2),
+        ratio(cpu or None, results.median(OURS, "tcp.cpu")),
+        number(results.median(name, "wire.gbit"), 2),
+        number(results.median(name, "wire.cpu") or None, 2),
+        number(results.median(name, "rtt_us"), 0),
+        number(results.worst(name, ".others"), 2),
+        number(results.worst(name, ".stolen"), 2),
+    ]
+
+
+def many(results: Results) -> Table:
+    """Many connections, many small datagrams, and no traffic at all."""
+    figures = [
+        [name, *(number(results.median(name, figure), digits) for _, figure, digits in MANY)]
+        for name in results.tunnels
+    ]
+    head = ("tunnel", *(title for title, _, _ in MANY))
+    rows = [row for row in figures if any(cell != NOTHING for cell in row[1:])]
+    return Table("many", "Eight TCP connections, small datagrams, nothing to do (medians)", head, rows)
+
+
+def set_ups(results: Results) -> Table:
+    """IKE set-ups."""
+    rows = [
+        [
             name,
             f"{statistics.median(rate.per_cpu_s for rate in rounds):.0f}",
             f"{statistics.median(rate.initiator_cpu_ms for rate in rounds):.2f}",
@@ -72,25 +97,7 @@ def rates(console: Console, results: Mapping[str, list[Rate]], count: int) -> No
             f"{statistics.median(rate.per_s for rate in rounds):.0f}",
             f"{statistics.median(rate.latency_ms for rate in rounds):.1f}",
             str(sum(rate.failed for rate in rounds)),
-        )
-    console.print(table)
-
-
-def write_json(
-    path: Path,
-    samples: Mapping[str, list[Sample]],
-    set_ups: Mapping[str, list[Rate]],
-    left_out: Mapping[str, str],
-) -> None:
-    """Write every figure of every round."""
-    figures = {
-        "machine": describe(),
-        "tunnels": {name: [asdict(sample) for sample in rounds] for name, rounds in samples.items()},
-        "ike": {name: [asdict(rate) for rate in rounds] for name, rounds in set_ups.items()},
-        "left_out": dict(left_out),
-    }
-    path.write_text(json.dumps(figures, indent=1) + "\n")
-
-
-def _ratio(value: float, ours: float) -> str:
-    return f"{value / ours:.2f}" if ours else "-"
+        ]
+        for name, rounds in results.set_ups.items()
+    ]
+    return Table("set-ups", "IKE set-ups: PSK, X25519, AES-256-GCM (medians)", SET_UPS, rows)

@@ -13,7 +13,7 @@ from lab.namespace import Namespace
 
 @dataclass(frozen=True, slots=True)
 class Throughput:
-    """One TCP connection's."""
+    """What TCP connections carried, together."""
 
     gbit_per_s: float
     """Payload received, in 10**9 bit/s."""
@@ -30,15 +30,28 @@ def installed() -> bool:
     return shutil.which("iperf3") is not None
 
 
-def tcp(client: Namespace, server: Namespace, target: str, log: Path, seconds: float = 2.0) -> Throughput:
-    """Send as fast as one TCP connection can.
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What is sent."""
+
+    seconds: float = 2.0
+    """For how long."""
+    flows: int = 1
+    """Over so many connections at once."""
+
+
+ONE_FLOW = Load()
+
+
+def tcp(client: Namespace, server: Namespace, target: str, log: Path, load: Load = ONE_FLOW) -> Throughput:
+    """Send as fast as TCP can.
 
     Args:
         client: Where the data comes from.
         server: Where it goes.
         target: Address of the server.
         log: File for the server's output.
-        seconds: How long to send.
+        load: For how long, and over how many connections.
 
     Raises:
         LabError: iperf3 failed.
@@ -47,8 +60,9 @@ def tcp(client: Namespace, server: Namespace, target: str, log: Path, seconds: f
     listen = ("--server", "--one-off", "--bind", target, "--forceflush")
     with server.spawn("iperf3", "iperf3", *listen, log=log) as child:
         child.wait_for_log("Server listening")
-        send = ("--client", target, "--time", f"{seconds:g}", "--json", "--connect-timeout", "4000")
-        text = client.run("iperf3", *send, timeout_s=seconds + 20, check=False).stdout
+        send = ("--client", target, "--time", f"{load.seconds:g}", "--parallel", str(load.flows))
+        more = ("--json", "--connect-timeout", "4000")
+        text = client.run("iperf3", *send, *more, timeout_s=load.seconds + 20, check=False).stdout
     try:
         end = json.loads(text)["end"]
         received = end["sum_received"]

@@ -176,3 +176,8 @@ class Child:
         """CPU time so far of the threads that live now, by the scheduler's own sum in nanoseconds."""
         tasks = Path(f"/proc/{self.pid}/task")
         return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks.iterdir()) / 1e9
+
+    def resident_octets(self) -> int:
+        """Memory that it has in use now (RSS)."""
+        pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE")

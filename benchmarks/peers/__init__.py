@@ -1,0 +1,1 @@
+"""The tunnels that are compared, one file a program."""

@@ -1,0 +1,125 @@
+"""One run: every row in every round, what came out, and what was left out."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+from benchmarks import ike_rate, machine
+from benchmarks.bed import Bed
+from benchmarks.ike_rate import Rate
+from benchmarks.measure import CORES, FLOWS, MEASURES, ONCE, Sample, Subject, speed_up, transfer
+from benchmarks.progress import Steps
+from benchmarks.results import Results
+from benchmarks.rows import TUNNELS
+from benchmarks.tunnels import Tunnel, wait_for_traffic
+from lab.errors import LabError, MissingProgramError
+from lab.strongswan import require_strongswan
+
+T = TypeVar("T")
+PATIENCE_S = 3.0
+"""How long to wait for a quiet machine before each row."""
+CORE_KINDS = {1: "one_core", 2: "two_cores"}
+
+
+class Run:
+    """One run with its settings and results.
+
+    Args:
+        options: From the command line.
+        bed: The two namespaces.
+        directory: For files that go away afterwards.
+    """
+
+    def __init__(self, options: argparse.Namespace, bed: Bed, directory: Path) -> None:
+        self.options = options
+        self.bed = bed
+        self.directory = directory
+        self.results = Results()
+
+    def steps(self) -> list[tuple[str, Callable[[], str]]]:
+        """Everything to do, in order: a name, and what does it and says what came out."""
+        rounds = range(1, self.options.rounds + 1)
+        found: list[tuple[str, Callable[[], str]]] = []
+        for number in rounds:
+            found += [(tunnel.name, self._bind(self._tunnel, tunnel, number)) for tunnel in TUNNELS]
+        for _ in rounds:
+            for parallel in ike_rate.PARALLEL:
+                for kind in ike_rate.KINDS:
+                    name = f"ike {kind}, {parallel}"
+                    found.append((name, self._bind(self._rate, kind, parallel)))
+        return [(name, step) for name, step in found if re.search(self.options.only, name)]
+
+    def go(self, progress: Steps) -> None:
+        """Do it."""
+        for name, step in progress.over(self.steps()):
+            if name in self.results.left_out:
+                continue
+            try:
+                machine.wait_for_quiet(PATIENCE_S)
+                progress.done(name, step())
+            except MissingProgramError as error:
+                self.results.left_out[name] = str(error)
+                progress.done(name, f"left out: {error}")
+            except LabError as error:
+                self.results.fail(name, error)
+                progress.done(name, f"failed: {error}")
+
+    @staticmethod
+    def _bind(function: Callable[..., T], *arguments: object) -> Callable[[], T]:
+        return lambda: function(*arguments)
+
+    def _tunnel(self, tunnel: Tunnel, number: int) -> str:
+        tunnel.require()
+        self.results.versions[tunnel.name] = tunnel.version().strip().partition("\n")[0]
+        wanted = [name for name in tunnel.measures if re.search(self.options.measure, name)]
+        sample: Sample = {}
+        names = [name for name in wanted if name in MEASURES and not (number > 1 and name in ONCE)]
+        if names:
+            with self._up(tunnel) as subject:
+                for name in names:
+                    sample |= self._try(f"{tunnel.name}, {name}", MEASURES[name], subject)
+        if CORES in wanted and machine.cores() > 1:
+            sample |= self._try(f"{tunnel.name}, {CORES}", self._cores, tunnel)
+        if sample:
+            self.results.tunnels.setdefault(tunnel.name, []).append(sample)
+        return ", ".join(f"{key} {value:.3g}" for key, value in sample.items() if not _is_aside(key))
+
+    def _try(self, name: str, measure: Callable[[T], Sample], what: T) -> Sample:
+        """Measure; what fails costs no more than its own figures."""
+        try:
+            return measure(what)
+        except LabError as error:
+            self.results.fail(name, error)
+            return {}
+
+    def _cores(self, tunnel: Tunnel) -> Sample:
+        sample: Sample = {}
+        for count, kind in CORE_KINDS.items():
+            with machine.only(count), self._up(tunnel) as subject:
+                sample |= transfer(subject, kind, FLOWS)
+        return sample | {"speed_up": speed_up(sample)}
+
+    @contextmanager
+    def _up(self, tunnel: Tunnel) -> Iterator[Subject]:
+        place = Path(tempfile.mkdtemp(dir=self.directory))
+        with tunnel.run(self.bed, place) as running:
+            wait_for_traffic(self.bed, running)
+            yield Subject(self.bed, running, place, self.options.seconds)
+
+    def _rate(self, kind: str, parallel: int) -> str:
+        if kind == "strongSwan":
+            require_strongswan()
+        place = Path(tempfile.mkdtemp(dir=self.directory))
+        rate: Rate = ike_rate.measure(kind, self.bed.sides, place, self.options.set_ups, parallel)
+        self.results.set_ups.setdefault(f"{kind}, {parallel}", []).append(rate)
+        return f"{rate.per_cpu_s:.0f} set-ups per CPU second"
+
+
+def _is_aside(key: str) -> bool:
+    return key.endswith((".load", ".others", ".stolen", ".resent"))
