@@ -27,7 +27,7 @@ from exchanges.settings import (
 )
 from perilune.crypto.auth import psk_auth
 from perilune.crypto.ike_keys import derive_rekeyed_ike_keys
-from perilune.crypto.key_exchange import KeyExchange, public_octets
+from perilune.crypto.key_exchange import KeyExchange, share_octets
 from perilune.databases.pad import ANY_IPV4, DynamicSelector, LossAction, SharedSecret
 from perilune.databases.sad import Direction
 from perilune.ike.events import AuthenticationFailed, CookieDemanded, IkeKeysDerived, IkeSaUp, Refused
@@ -179,7 +179,7 @@ def test_flood_of_bad_public_values_meets_cookies(method: KeId) -> None:
     )
     pair.link.cut()
     pair.initiate()
-    bad = KePayload(method, bytes(public_octets(method)))
+    bad = KePayload(method, bytes(share_octets(method)))
     for number in range(1, 7):
         forged = fresh_request(pair.link.sent[0], number, bad)
         pair.link.inject(forged, pair.now)
@@ -226,26 +226,26 @@ def test_rival_that_the_peer_closed_does_not_inherit_the_children() -> None:
     pair.link.inject(Datagram(insider.source, insider.destination, octets, encapsulated=False), pair.now)
     pair.run(MOMENT)
     offered, ke = (next(p for p in asked if isinstance(p, kind)) for kind in (SaPayload, KePayload))
-    ours = KeyExchange.generate(ke.method, SeededRng(4))
+    ours = KeyExchange.begin(ke.method, SeededRng(4))
     choice = offered.proposals[0].with_spi(bytes(7) + b"\2", 1)
-    insider.answer(SaPayload((choice,)), NoncePayload(bytes(32)), KePayload(ke.method, ours.public))
+    insider.answer(SaPayload((choice,)), NoncePayload(bytes(32)), KePayload(ke.method, ours.share))
     assert len(pair.right.children) == 1
     assert len(pair.right.data_plane.sas) == 2
 
 
 def _rekeyed_by_insider(insider: Insider) -> KeyedSa:
     """Rekey the IKE SA with a nonce that is never the lowest."""
-    ours, nonce = KeyExchange.generate(KeId.CURVE25519, SeededRng(5)), b"\xff" * 32
+    ours, nonce = KeyExchange.begin(KeId.CURVE25519, SeededRng(5)), b"\xff" * 32
     spi = IkeSpi(1)
     offer = SaPayload((ike_proposal().with_spi(spi.to_bytes(8), 1),))
-    answer = insider.create_child_sa(offer, NoncePayload(nonce), KePayload(ours.method, ours.public))
+    answer = insider.create_child_sa(offer, NoncePayload(nonce), KePayload(ours.method, ours.share))
     assert answer is not None
     sa, theirs, ke = (
         next(p for p in answer if isinstance(p, kind)) for kind in (SaPayload, NoncePayload, KePayload)
     )
     old, spi_r = insider.keyed, IkeSpi(int.from_bytes(sa.proposals[0].spi))
     keys = derive_rekeyed_ike_keys(
-        old.suite, old.suite.prf, old.keys.sk_d, nonce, theirs.nonce, ours.agree(ke.data), spi, spi_r
+        old.suite, old.suite.prf, old.keys.sk_d, nonce, theirs.nonce, ours.finish(ke.data), spi, spi_r
     )
     return replace(old, spi_i=spi, spi_r=spi_r, keys=keys)
 

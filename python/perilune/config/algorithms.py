@@ -101,6 +101,8 @@ _KEY_EXCHANGES = {
     "curve25519": KeId.CURVE25519,
     "x448": KeId.CURVE448,
     "curve448": KeId.CURVE448,
+    "mlkem768": KeId.ML_KEM_768,
+    "mlkem1024": KeId.ML_KEM_1024,
 }
 
 PRF_OF_INTEGRITY = {
@@ -130,7 +132,7 @@ _NOT_YET = re.compile(
     r"camellia(128|192|256)?(ctr|ccm(8|12|16|64|96|128)?)|camellia|chacha20poly1305compat|serpent(128|192|256)?"
     r"|twofish(128|192|256)?|sha1?_160|sha256_96|sha2_256_96"
     r"|camelliaxcbc|prfcamelliaxcbc|modp1536|modp2048s(224|256)|modpnone|modpnull|ntru(112|128|192|256)"
-    r"|newhope128|ecp(224|256|384|512)bp|mlkem(512|768|1024)|kyber[1-5]|ke[1-7]_[a-z0-9_]+"
+    r"|newhope128|ecp(224|256|384|512)bp|mlkem512|kyber[1-5]|ke[1-7]_[a-z0-9_]+"
 )
 
 

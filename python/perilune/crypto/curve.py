@@ -16,8 +16,8 @@ PUBLIC_OCTETS: Final = {KeId.CURVE25519: 32, KeId.CURVE448: 56}
 """Length of a public value, and of a private key and a shared secret, in octets."""
 
 
-def generate(method: KeId, rng: Rng) -> tuple[bytes, Callable[[bytes], bytes]]:
-    """Return a public value, and the function that agrees with another of the right length.
+def begin(method: KeId, rng: Rng) -> tuple[bytes, Callable[[bytes], bytes]]:
+    """Return a public value, and the function that makes the secret from another of the right length.
 
     That function raises PeerError where the result would be zero.
     """
@@ -28,19 +28,19 @@ def generate(method: KeId, rng: Rng) -> tuple[bytes, Callable[[bytes], bytes]]:
 def _x25519(private_octets: bytes) -> tuple[bytes, Callable[[bytes], bytes]]:
     private = X25519PrivateKey.from_private_bytes(private_octets)
 
-    def agree(peer_public: bytes) -> bytes:
+    def finish(peer_public: bytes) -> bytes:
         return _not_zero(lambda: private.exchange(X25519PublicKey.from_public_bytes(peer_public)))
 
-    return private.public_key().public_bytes_raw(), agree
+    return private.public_key().public_bytes_raw(), finish
 
 
 def _x448(private_octets: bytes) -> tuple[bytes, Callable[[bytes], bytes]]:
     private = X448PrivateKey.from_private_bytes(private_octets)
 
-    def agree(peer_public: bytes) -> bytes:
+    def finish(peer_public: bytes) -> bytes:
         return _not_zero(lambda: private.exchange(X448PublicKey.from_public_bytes(peer_public)))
 
-    return private.public_key().public_bytes_raw(), agree
+    return private.public_key().public_bytes_raw(), finish
 
 
 def _not_zero(exchange: Callable[[], bytes]) -> bytes:

@@ -34,8 +34,8 @@ _CURVES: Final[dict[KeId, EllipticCurve]] = {
 }
 
 
-def generate(method: KeId, rng: Rng) -> tuple[bytes, Callable[[bytes], bytes]]:
-    """Return a public value, and the function that agrees with another of the right length.
+def begin(method: KeId, rng: Rng) -> tuple[bytes, Callable[[bytes], bytes]]:
+    """Return a public value, and the function that makes the secret from another of the right length.
 
     That function raises PeerError where the value is no point of the curve (RFC 6989, section 2.3).
     """
@@ -43,7 +43,7 @@ def generate(method: KeId, rng: Rng) -> tuple[bytes, Callable[[bytes], bytes]]:
     private = derive_private_key(_private_number(curve.group_order, rng), curve)
     public = private.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
 
-    def agree(peer_public: bytes) -> bytes:
+    def finish(peer_public: bytes) -> bytes:
         try:
             point = EllipticCurvePublicKey.from_encoded_point(curve, _UNCOMPRESSED + peer_public)
         except ValueError as error:
@@ -52,7 +52,7 @@ def generate(method: KeId, rng: Rng) -> tuple[bytes, Callable[[bytes], bytes]]:
             ) from error
         return private.exchange(ECDH(), point)
 
-    return public[1:], agree
+    return public[1:], finish
 
 
 def _private_number(order: int, rng: Rng) -> int:

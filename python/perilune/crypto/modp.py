@@ -41,8 +41,8 @@ _EXPONENT_OCTETS: Final = {
 """Length of a private exponent: the second, larger estimate of RFC 3526, section 8, in whole octets."""
 
 
-def generate(method: KeId, rng: Rng) -> tuple[bytes, Callable[[bytes], bytes]]:
-    """Return a public value, and the function that agrees with another of the right length.
+def begin(method: KeId, rng: Rng) -> tuple[bytes, Callable[[bytes], bytes]]:
+    """Return a public value, and the function that makes the secret from another of the right length.
 
     That function raises PeerError where the value is not between 1 and p - 1 (RFC 6989, section 2.1),
     or OpenSSL refuses it.
@@ -50,7 +50,7 @@ def generate(method: KeId, rng: Rng) -> tuple[bytes, Callable[[bytes], bytes]]:
     prime = PRIMES[method]
     private = _private_key(prime, rng.octets(_EXPONENT_OCTETS[method]))
 
-    def agree(peer_public: bytes) -> bytes:
+    def finish(peer_public: bytes) -> bytes:
         number = int.from_bytes(peer_public)
         if not 1 < number < prime - 1:
             raise _refusal(method)
@@ -61,7 +61,7 @@ def generate(method: KeId, rng: Rng) -> tuple[bytes, Callable[[bytes], bytes]]:
 
     # `cryptography` makes no public value of a given exponent, but g to that exponent is what an exchange
     # with the value g gives, in constant time.
-    return private.exchange(_public_key(prime, _GENERATOR)), agree
+    return private.exchange(_public_key(prime, _GENERATOR)), finish
 
 
 def _refusal(method: KeId) -> PeerError:

@@ -119,7 +119,7 @@ class IntegId(IntEnum):
 
 
 class KeId(IntEnum):
-    """Key exchange methods, transform type 4."""
+    """Key exchange methods, transform types 4 and 6 to 12."""
 
     NONE = 0
     MODP_2048 = 14
@@ -132,6 +132,9 @@ class KeId(IntEnum):
     ECP_521 = 21
     CURVE25519 = 31
     CURVE448 = 32
+    ML_KEM_512 = 35
+    ML_KEM_768 = 36
+    ML_KEM_1024 = 37
 
 
 class SnId(IntEnum):

@@ -72,7 +72,7 @@ class CreateChild:
         offer = self._offer(sa)
         methods = key_exchanges(self.policy.proposals)
         method = self.method or (methods[0] if methods else KeId.NONE)
-        fresh = Fresh.generate(method, sa.context.rng)
+        fresh = Fresh.begin(method, sa.context.rng)
         self._attempt = _Attempt(offer, fresh)
         notifies = (*self._rekey_notify(), *offer.form.payloads)
         return (*notifies, offer.sa_payload, *fresh.payloads, *offer.ts_payloads)
@@ -118,7 +118,7 @@ class CreateChild:
     def _agree(self, sa: IkeSa, attempt: _Attempt, payloads: Sequence[Payload]) -> ChildAgreement:
         terms = attempt.offer.accept(payloads, sa.peer)
         require_authorized(sa.peer, terms.policy, terms.remote)
-        shared = attempt.fresh.agree(terms.suite.key_exchange, payloads)
+        shared = attempt.fresh.finish(terms.suite.key_exchange, payloads)
         nonces = Nonces(attempt.fresh.nonce, require(payloads, NoncePayload).nonce, shared)
         return agree(sa.keyed, nonces, terms, began_here=True)
 

@@ -11,7 +11,7 @@ from perilune.ike.child_sa import ChildSa
 from perilune.ike.events import Refused
 from perilune.ike.exchanges import rekey_ike
 from perilune.ike.exchanges.create_child import CreateChild, Rival
-from perilune.ike.exchanges.fresh import Fresh, require_method
+from perilune.ike.exchanges.fresh import Reply
 from perilune.ike.exchanges.outcome import TEMPORARY_FAILURE, Outcome
 from perilune.ike.exchanges.rekey_ike import RekeyIke
 from perilune.ike.ike_sa import IkeSa
@@ -76,10 +76,8 @@ def _create(sa: IkeSa, payloads: Sequence[Payload], now: Instant, old: ChildSa |
         preferred=ke.method if ke else None,
         only=old.policy.name if old else None,
     )
-    method = granted.choice.key_exchange
-    require_method(method, payloads)
-    fresh = Fresh.generate(method, sa.context.rng)
-    nonces = Nonces(require(payloads, NoncePayload).nonce, fresh.nonce, fresh.agree(method, payloads))
+    reply = Reply.to(granted.choice.key_exchange, payloads, sa.context.rng)
+    nonces = Nonces(require(payloads, NoncePayload).nonce, reply.nonce, reply.shared)
     spi_in = sa.context.spis.take_inbound()
     granted = granted.with_compression(sa.context.spis, spi_in)
     try:
@@ -89,7 +87,7 @@ def _create(sa: IkeSa, payloads: Sequence[Payload], now: Instant, old: ChildSa |
         sa.context.spis.give_back_inbound(spi_in)
         raise
     _note_rival(sa, old, child)
-    return Outcome(granted.answer(spi_in, fresh.payloads))
+    return Outcome(granted.answer(spi_in, reply.payloads))
 
 
 def _note_rival(sa: IkeSa, old: ChildSa | None, child: ChildSa) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Self
 
-from perilune.crypto.key_exchange import KeyExchange
+from perilune.crypto.key_exchange import Answer, KeyExchange, respond
 from perilune.ike.received import find, require
 from perilune.ike.refusal import Refusal
 from perilune.model.iana import KeId, NotifyType
@@ -20,15 +20,15 @@ NONCE_OCTETS: Final = 32
 
 @dataclass(frozen=True, slots=True)
 class Fresh:
-    """What one side contributes."""
+    """What the initiator of an exchange contributes."""
 
     nonce: bytes
     key_exchange: KeyExchange | None
 
     @classmethod
-    def generate(cls, method: KeId, rng: Rng) -> Self:
+    def begin(cls, method: KeId, rng: Rng) -> Self:
         """Return a new nonce and, unless the method is NONE, a new key exchange."""
-        key_exchange = KeyExchange.generate(method, rng) if method is not KeId.NONE else None
+        key_exchange = KeyExchange.begin(method, rng) if method is not KeId.NONE else None
         return cls(rng.octets(NONCE_OCTETS), key_exchange)
 
     @property
@@ -37,41 +37,74 @@ class Fresh:
         nonce = NoncePayload(self.nonce)
         if self.key_exchange is None:
             return (nonce,)
-        return nonce, KePayload(self.key_exchange.method, self.key_exchange.public)
+        return nonce, KePayload(self.key_exchange.method, self.key_exchange.share)
 
-    def agree(self, chosen: KeId, payloads: Sequence[Payload]) -> Secret | None:
-        """Return the shared secret from the peer's KE payload; None where no method was chosen.
+    def finish(self, chosen: KeId, payloads: Sequence[Payload]) -> Secret | None:
+        """Return the shared secret from the responder's KE payload; None where no method was chosen.
 
         Args:
             chosen: The method of the chosen suite.
-            payloads: The peer's message.
+            payloads: The responder's message.
 
         Raises:
             Refusal: The methods differ; the notify is INVALID_KE_PAYLOAD with the chosen one.
             PeerError: The KE payload is missing or its value is bad.
         """
         if chosen is KeId.NONE:
-            ##= https://www.rfc-editor.org/rfc/rfc7296#section-3.3.6
-            ##% If one of the proposals offered
-            ##% is for the Diffie-Hellman group of NONE, and the responder selects
-            ##% that Diffie-Hellman group, then it MUST ignore the initiator's KE
-            ##% payload and omit the KE payload from the response.
             return None
         ke = require(payloads, KePayload)
         if self.key_exchange is None or chosen != self.key_exchange.method or ke.method != chosen:
             raise invalid_ke(chosen, ke)
-        return self.key_exchange.agree(ke.data)
+        return self.key_exchange.finish(ke.data)
 
 
-def require_method(chosen: KeId, payloads: Sequence[Payload]) -> None:
-    """Check, before any costly step, that the initiator's KE payload has the method we chose.
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What the responder of an exchange contributes."""
 
-    Raises:
-        Refusal: It has not; the notify is INVALID_KE_PAYLOAD with the chosen method (section 1.3).
-    """
+    nonce: bytes
+    answer: Answer | None
+
+    @classmethod
+    def to(cls, chosen: KeId, payloads: Sequence[Payload], rng: Rng) -> Self:
+        """Return a new nonce and, unless no method was chosen, the answer to the initiator's KE payload.
+
+        Args:
+            chosen: The method of the chosen suite.
+            payloads: The initiator's message.
+            rng: Where nonce and private key come from.
+
+        Raises:
+            Refusal: The KE payload has another method or is missing; the notify is INVALID_KE_PAYLOAD with
+                the chosen one (section 1.3). It comes before any costly step.
+            PeerError: Its value is bad.
+        """
+        ##= https://www.rfc-editor.org/rfc/rfc7296#section-3.3.6
+        ##% If one of the proposals offered
+        ##% is for the Diffie-Hellman group of NONE, and the responder selects
+        ##% that Diffie-Hellman group, then it MUST ignore the initiator's KE
+        ##% payload and omit the KE payload from the response.
+        answer = answer_ke(chosen, payloads, rng) if chosen is not KeId.NONE else None
+        return cls(rng.octets(NONCE_OCTETS), answer)
+
+    @property
+    def payloads(self) -> tuple[Payload, ...]:
+        """The Nonce payload, then the KE payload if there is one."""
+        nonce = NoncePayload(self.nonce)
+        return (nonce,) if self.answer is None else (nonce, KePayload(self.answer.method, self.answer.share))
+
+    @property
+    def shared(self) -> Secret | None:
+        """The shared secret; None where no method was chosen."""
+        return self.answer.secret if self.answer else None
+
+
+def answer_ke(chosen: KeId, payloads: Sequence[Payload], rng: Rng) -> Answer:
+    """Answer the initiator's KE payload; see `Reply.to` for what is raised."""
     ke = find(payloads, KePayload)
-    if chosen is not KeId.NONE and (ke is None or ke.method != chosen):
+    if ke is None or ke.method != chosen:
         raise invalid_ke(chosen, ke)
+    return respond(chosen, ke.data, rng)
 
 
 def invalid_ke(chosen: KeId, ke: KePayload | None) -> Refusal:

@@ -74,7 +74,7 @@ class Initiation:
     def _begin(self, now: Instant) -> None:
         self.local_spi = self._context.spis.new_ike_spi()
         method = key_exchanges(self.entry.proposals)[0]
-        self._fresh = Fresh.generate(method, self._context.rng)
+        self._fresh = Fresh.begin(method, self._context.rng)
         self._cookie: bytes | None = None
         self._repeats = 0
         self._refused_at: Instant | None = None
@@ -219,7 +219,7 @@ class Initiation:
         ##= https://www.rfc-editor.org/rfc/rfc7296#section-2.6.1
         ##% Implementations SHOULD support this shorter exchange, but MUST NOT
         ##% fail if other implementations do not support this shorter exchange.
-        key_exchange = KeyExchange.generate(method, self._context.rng)
+        key_exchange = KeyExchange.begin(method, self._context.rng)
         self._fresh = Fresh(self._fresh.nonce, key_exchange)
         self._repeat(now)
 
@@ -262,7 +262,7 @@ class Initiation:
             offer(self.entry.proposals, b"", method), require(payloads, SaPayload).proposals, hint=hint
         )
         nonce_r = require(payloads, NoncePayload).nonce
-        shared = self._fresh.agree(choice.key_exchange, payloads)
+        shared = self._fresh.finish(choice.key_exchange, payloads)
         if shared is None:
             raise PeerError("it chose no key exchange")
         spis = (self.local_spi, header.spi_r)

@@ -8,7 +8,7 @@ from hashlib import sha256
 from perilune.databases.pad import Fragmentation, PadEntry
 from perilune.ike.context import Context
 from perilune.ike.events import CookieDemanded, Dropped, IkeKeysDerived, MessageReceived, MessageSent
-from perilune.ike.exchanges.fresh import Fresh, require_method
+from perilune.ike.exchanges.fresh import Reply
 from perilune.ike.exchanges.ike_auth_answer import HalfOpen
 from perilune.ike.exchanges.init_done import InitDone, may_fragment
 from perilune.ike.half_open import HalfOpenTable
@@ -78,10 +78,9 @@ def _begin(context: Context, table: HalfOpenTable, message: Message, path: Path,
     try:
         candidates = context.pad.candidates(path)
         entry, choice = _choose(candidates, message.payloads, path)
-        require_method(choice.key_exchange, message.payloads)
-        fresh = Fresh.generate(choice.key_exchange, context.rng)
+        reply = Reply.to(choice.key_exchange, message.payloads, context.rng)
         spi_r = context.spis.new_ike_spi()
-        keyed = _keyed(choice, fresh, spi_r, message)
+        keyed = _keyed(choice, reply, spi_r, message)
     except PeerError as error:
         if error.notify is not NotifyType.INVALID_KE_PAYLOAD:
             table.add_failed(path.remote.address, now)
@@ -95,7 +94,7 @@ def _begin(context: Context, table: HalfOpenTable, message: Message, path: Path,
             _respond(context, message.header, NO_IKE_SPI, (refusal,), path)
         return
     _tell_received(context, message)
-    payloads = _payloads(entry, choice, fresh, message, (spi_r, path))
+    payloads = _payloads(entry, choice, reply, message, (spi_r, path))
     payloads += vendor_payloads(candidates.modes)
     response = _respond(context, message.header, spi_r, payloads, path)
     done = _done(entry, keyed, message, response, path)
@@ -123,20 +122,19 @@ def _choose(candidates: Candidates, payloads: Sequence[Payload], path: Path) -> 
     )
 
 
-def _keyed(choice: Choice, fresh: Fresh, spi_r: IkeSpi, message: Message) -> KeyedSa:
+def _keyed(choice: Choice, reply: Reply, spi_r: IkeSpi, message: Message) -> KeyedSa:
     nonce_i = require(message.payloads, NoncePayload).nonce
-    shared = fresh.agree(choice.key_exchange, message.payloads)
-    if shared is None:
+    if reply.shared is None:
         raise PeerError("an IKE SA needs a key exchange", notify=NotifyType.NO_PROPOSAL_CHOSEN)
-    spis, nonces = (message.header.spi_i, spi_r), (nonce_i, fresh.nonce)
-    return KeyedSa.of_first_exchange(choice.ike_suite, nonces, shared, spis, original_initiator=False)
+    spis, nonces = (message.header.spi_i, spi_r), (nonce_i, reply.nonce)
+    return KeyedSa.of_first_exchange(choice.ike_suite, nonces, reply.shared, spis, original_initiator=False)
 
 
 def _payloads(
-    entry: PadEntry, choice: Choice, fresh: Fresh, message: Message, there: tuple[IkeSpi, Path]
+    entry: PadEntry, choice: Choice, reply: Reply, message: Message, there: tuple[IkeSpi, Path]
 ) -> tuple[Payload, ...]:
     spi_r, path = there
-    nonce, *ke = fresh.payloads
+    nonce, *ke = reply.payloads
     payloads: list[Payload] = [SaPayload((choice.proposal,)), *ke, nonce]
     payloads += nat_notifies(message.header.spi_i, spi_r, path, pretend=entry.encap)
     if _announces_fragmentation(entry, message):

@@ -10,7 +10,7 @@ from perilune.crypto.ike_keys import derive_rekeyed_ike_keys
 from perilune.ike.child_offer import asked_key_exchange
 from perilune.ike.events import DownReason, IkeKeysDerived
 from perilune.ike.exchanges.create_child import CreateChild
-from perilune.ike.exchanges.fresh import Fresh, require_method
+from perilune.ike.exchanges.fresh import Fresh, Reply
 from perilune.ike.exchanges.informational import DeleteChild, DeleteIke
 from perilune.ike.exchanges.outcome import TEMPORARY_FAILURE, Outcome
 from perilune.ike.ike_sa import IkeSa
@@ -60,7 +60,7 @@ class RekeyIke:
         method = self.method or sa.keyed.suite.key_exchange
         spi = sa.context.spis.new_ike_spi()
         proposals = offer(sa.peer.entry.proposals, spi.to_bytes(_SPI_OCTETS), method)
-        self._attempt = _Attempt(spi, proposals, Fresh.generate(method, sa.context.rng))
+        self._attempt = _Attempt(spi, proposals, Fresh.begin(method, sa.context.rng))
         return (SaPayload(proposals), *self._attempt.fresh.payloads)
 
     def finish(self, sa: IkeSa, payloads: Sequence[Payload], now: Instant) -> None:
@@ -149,15 +149,14 @@ def answer(sa: IkeSa, payloads: Sequence[Payload], now: Instant) -> Outcome:
         preferred=ke.method if ke else None,
         hint=f"connections.{entry.name}.proposals",
     )
-    require_method(choice.key_exchange, payloads)
-    fresh = Fresh.generate(choice.key_exchange, sa.context.rng)
+    reply = Reply.to(choice.key_exchange, payloads, sa.context.rng)
     spi = sa.context.spis.new_ike_spi()
-    new = _new_ike_sa(sa, _keyed_by_peer(sa, choice, fresh, spi, payloads), now)
+    new = _new_ike_sa(sa, _keyed_by_peer(sa, choice, reply, spi, payloads), now)
     if isinstance(active, RekeyIke):
         active.rival = new
     else:
         sa.hand_over(new, now)
-    return Outcome((SaPayload((choice.proposal.with_spi(spi.to_bytes(_SPI_OCTETS)),)), *fresh.payloads))
+    return Outcome((SaPayload((choice.proposal.with_spi(spi.to_bytes(_SPI_OCTETS)),)), *reply.payloads))
 
 
 def _has_rival(sa: IkeSa) -> bool:
@@ -167,17 +166,16 @@ def _has_rival(sa: IkeSa) -> bool:
 def _keyed_by_us(sa: IkeSa, attempt: _Attempt, payloads: Sequence[Payload]) -> KeyedSa:
     hint = f"connections.{sa.peer.entry.name}.proposals"
     choice = require_chosen(attempt.proposals, require(payloads, SaPayload).proposals, hint=hint)
-    shared = attempt.fresh.agree(choice.key_exchange, payloads)
+    shared = attempt.fresh.finish(choice.key_exchange, payloads)
     nonces = attempt.fresh.nonce, require(payloads, NoncePayload).nonce
     return _keyed(sa, choice, nonces, (attempt.spi, _peer_spi(choice)), shared)
 
 
 def _keyed_by_peer(
-    sa: IkeSa, choice: Choice, fresh: Fresh, spi: IkeSpi, payloads: Sequence[Payload]
+    sa: IkeSa, choice: Choice, reply: Reply, spi: IkeSpi, payloads: Sequence[Payload]
 ) -> KeyedSa:
-    shared = fresh.agree(choice.key_exchange, payloads)
-    nonces = require(payloads, NoncePayload).nonce, fresh.nonce
-    keyed = _keyed(sa, choice, nonces, (_peer_spi(choice), spi), shared)
+    nonces = require(payloads, NoncePayload).nonce, reply.nonce
+    keyed = _keyed(sa, choice, nonces, (_peer_spi(choice), spi), reply.shared)
     return replace(keyed, original_initiator=False)
 
 
