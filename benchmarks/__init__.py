@@ -1,5 +1,5 @@
 """How fast it is, and how fast the others are, in one run on one machine.
 
 `python -m benchmarks` prints tables. :mod:`benchmarks.rows` lists the tunnels, :mod:`benchmarks.peers` brings
-them up, :mod:`benchmarks.measure` says what is measured of each, :mod:`benchmarks.ike_rate` has IKE set-ups.
+them up, :mod:`benchmarks.measure` says what is measured of each, :mod:`benchmarks.ike` compares the daemons.
 """

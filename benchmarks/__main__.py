@@ -19,6 +19,7 @@ from benchmarks import report
 from benchmarks.bed import bed
 from benchmarks.machine import describe
 from benchmarks.measure import CORES, MEASURES
+from benchmarks.page import renew
 from benchmarks.progress import Steps
 from benchmarks.results import Results
 from benchmarks.run import Run
@@ -48,6 +49,9 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         "--measure", default="", metavar="REGEX", help=f"what to measure of tunnels, of: {names}"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure there")
+    parser.add_argument(
+        "--page", type=Path, metavar="FILE", help="renew its tables, as docs/performance.md has them"
+    )
     parser.add_argument("--quiet", action="store_true", help="tables only")
     return parser.parse_args(arguments)
 
@@ -77,6 +81,9 @@ def main() -> int:
     show(console, run.results)
     if options.json:
         run.results.write_json(options.json)
+    if options.page:
+        settings = f"{options.rounds} rounds, {options.seconds:g} s of TCP, {options.set_ups} set-ups"
+        console.print(f"{options.page}: renewed {', '.join(renew(options.page, run.results, settings))}")
     return 1 if run.results.failed else 0
 
 

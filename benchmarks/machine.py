@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import platform
 import time
@@ -55,6 +56,8 @@ class Moment:
     """Of the cores that we may use, by whatever program."""
     stolen_s: float
     """Of these, taken by the host of this virtual machine."""
+    softirq_s: float
+    """Of the kernel's threads that deliver packets when there are too many to be dealt with on the way."""
     own_s: float
     """Of this program and its children that have ended."""
 
@@ -72,7 +75,7 @@ class Moment:
                 stolen += steal
         own = os.times()
         used = own.user + own.system + own.children_user + own.children_system
-        return cls(time.monotonic(), busy, stolen, used)
+        return cls(time.monotonic(), busy, stolen, _softirq_s(), used)
 
 
 def wait_for_quiet(limit_s: float) -> None:
@@ -84,6 +87,16 @@ def wait_for_quiet(limit_s: float) -> None:
         after = Moment.now()
         if after.busy_s - before.busy_s < QUIET_CORES * (after.clock_s - before.clock_s):
             return
+
+
+@functools.cache
+def _softirq_threads() -> list[Path]:
+    processes = (path for path in Path("/proc").iterdir() if path.name.isdigit())
+    return [path for path in processes if (path / "comm").read_text().startswith("ksoftirqd/")]
+
+
+def _softirq_s() -> float:
+    return sum(int((path / "schedstat").read_text().split()[0]) for path in _softirq_threads()) / 1e9
 
 
 def _lines(path: str) -> list[str]:

@@ -3,8 +3,9 @@
 Figures of a transfer begin with the name of its kind: `tcp` is one connection, `wire` the same with no frame
 over the MTU, `many` eight connections, `one_core` and `two_cores` eight with so many cores for everything.
 Each has `gbit` (payload, 10**9 bit/s), `cpu` (CPU seconds of both tunnel ends for 10**9 octets of payload),
-`load` (cores that the benchmark's own programs used), `others` (cores that strangers' programs used),
-`stolen` (cores that the host of a virtual machine took) and `resent` (TCP segments).
+`softirq` (what the kernel's threads for packets used beside, also for 10**9 octets), `load` (cores that the
+benchmark's own programs used), `others` (cores that strangers' programs used), `stolen` (cores that the host
+of a virtual machine took) and `resent` (TCP segments).
 """
 
 from __future__ import annotations
@@ -54,6 +55,7 @@ def transfer(subject: Subject, kind: str, flows: int = 1) -> Sample:
     load = iperf.Load(subject.seconds, flows)
     result = iperf.tcp(sides["a"], sides["b"], running.target, log, load)
     after, cpu = Moment.now(), running.cpu_s() - cpu_before
+    softirq = after.softirq_s - before.softirq_s
     took, own = after.clock_s - before.clock_s, after.own_s - before.own_s
     if not result.octets:
         raise LabError(f"TCP ({kind}) carried nothing")
@@ -61,7 +63,8 @@ def transfer(subject: Subject, kind: str, flows: int = 1) -> Sample:
         f"{kind}.gbit": result.gbit_per_s,
         f"{kind}.cpu": cpu / (result.octets / 1e9),
         f"{kind}.load": own / result.seconds,
-        f"{kind}.others": max(0.0, after.busy_s - before.busy_s - own - cpu) / took,
+        f"{kind}.others": max(0.0, after.busy_s - before.busy_s - own - cpu - softirq) / took,
+        f"{kind}.softirq": softirq / (result.octets / 1e9),
         f"{kind}.stolen": (after.stolen_s - before.stolen_s) / took,
         f"{kind}.resent": result.retransmits,
     }

@@ -7,7 +7,9 @@ import statistics
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from benchmarks.ike_rate import Rate
+from benchmarks.engine import EngineFigures
+from benchmarks.ike.flood import Flooded
+from benchmarks.ike.rate import Kept, Rate
 from benchmarks.machine import describe
 from benchmarks.measure import Sample
 from lab.errors import LabError
@@ -24,6 +26,12 @@ class Results:
     """By the row's name, a sample for each round."""
     set_ups: dict[str, list[Rate]] = field(default_factory=dict)
     """By daemon and number at once, one for each round."""
+    kept: dict[str, Kept] = field(default_factory=dict)
+    """Memory of an IKE SA, by daemon."""
+    floods: dict[str, Flooded] = field(default_factory=dict)
+    """What a flood of first requests did, by daemon."""
+    engine: EngineFigures = field(default_factory=EngineFigures)
+    """What the engine's own benchmarks found."""
     versions: dict[str, str] = field(default_factory=dict)
     """What the programs of the rows say of themselves."""
     left_out: dict[str, str] = field(default_factory=dict)
@@ -45,6 +53,10 @@ class Results:
         values = self.rounds(tunnel, figure)
         return statistics.median(values) if values else None
 
+    def responder_cpu_ms(self, daemon: str) -> float:
+        """Median CPU time of a set-up on the responder, in milliseconds."""
+        return statistics.median(rate.responder_cpu_ms for rate in self.set_ups[daemon])
+
     def worst(self, tunnel: str, ending: str) -> float:
         """Largest of the figures of a tunnel whose names end so."""
         samples = self.tunnels.get(tunnel, [])
@@ -57,6 +69,9 @@ class Results:
             "machine": describe(),
             "tunnels": self.tunnels,
             "ike": {name: [asdict(rate) for rate in rounds] for name, rounds in self.set_ups.items()},
+            "ike_memory": {name: asdict(kept) for name, kept in self.kept.items()},
+            "ike_flood": {name: asdict(flood) for name, flood in self.floods.items()},
+            "engine": asdict(self.engine),
             "versions": self.versions,
             "left_out": self.left_out,
         }

@@ -10,9 +10,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
-from benchmarks import ike_rate, machine
+from benchmarks import engine, machine
 from benchmarks.bed import Bed
-from benchmarks.ike_rate import Rate
+from benchmarks.ike import flood, rate
+from benchmarks.ike.pair import CHARON, KINDS
 from benchmarks.measure import CORES, FLOWS, MEASURES, ONCE, Sample, Subject, speed_up, transfer
 from benchmarks.progress import Steps
 from benchmarks.results import Results
@@ -49,10 +50,12 @@ class Run:
         for number in rounds:
             found += [(tunnel.name, self._bind(self._tunnel, tunnel, number)) for tunnel in TUNNELS]
         for _ in rounds:
-            for parallel in ike_rate.PARALLEL:
-                for kind in ike_rate.KINDS:
-                    name = f"ike {kind}, {parallel}"
-                    found.append((name, self._bind(self._rate, kind, parallel)))
+            for parallel in rate.PARALLEL:
+                for kind in KINDS:
+                    found.append((f"ike {kind}, {parallel}", self._bind(self._rate, kind, parallel)))
+        found += [(f"ike memory, {kind}", self._bind(self._ike_memory, kind)) for kind in KINDS]
+        found += [(f"ike flood, {kind}", self._bind(self._ike_flood, kind)) for kind in KINDS]
+        found += [("engine, packets", self._engine_packets), ("engine, scale", self._engine_scale)]
         return [(name, step) for name, step in found if re.search(self.options.only, name)]
 
     def go(self, progress: Steps) -> None:
@@ -113,13 +116,35 @@ class Run:
             yield Subject(self.bed, running, place, self.options.seconds)
 
     def _rate(self, kind: str, parallel: int) -> str:
-        if kind == "strongSwan":
+        found = rate.measure(kind, self.bed, self._place(kind), self.options.set_ups, parallel)
+        self.results.set_ups.setdefault(f"{kind}, {parallel}", []).append(found)
+        return f"{found.per_cpu_s:.0f} set-ups per CPU second"
+
+    def _ike_memory(self, kind: str) -> str:
+        found = rate.memory(kind, self.bed, self._place(kind))
+        self.results.kept[kind] = found
+        return f"{found.responder_kib:.1f} KiB an IKE SA"
+
+    def _ike_flood(self, kind: str) -> str:
+        found = flood.measure(kind, self.bed, self._place(kind))
+        self.results.floods[kind] = found
+        return f"a good peer takes {found.flooded_ms:.0f} ms, memory grows by {found.grown_mib:.1f} MiB"
+
+    def _engine_packets(self) -> str:
+        self.results.engine.packets = engine.read_packets(engine.bench("esp"))
+        return f"{len(self.results.engine.packets)} transforms and sizes"
+
+    def _engine_scale(self) -> str:
+        text = engine.bench("scale")
+        self.results.engine.scale = engine.read_scale(text)
+        self.results.engine.stalls = engine.read_stalls(text)
+        return f"up to {max(row.sas for row in self.results.engine.scale):,} SAs"
+
+    def _place(self, kind: str) -> Path:
+        if kind == CHARON:
             require_strongswan()
-        place = Path(tempfile.mkdtemp(dir=self.directory))
-        rate: Rate = ike_rate.measure(kind, self.bed.sides, place, self.options.set_ups, parallel)
-        self.results.set_ups.setdefault(f"{kind}, {parallel}", []).append(rate)
-        return f"{rate.per_cpu_s:.0f} set-ups per CPU second"
+        return Path(tempfile.mkdtemp(dir=self.directory))
 
 
 def _is_aside(key: str) -> bool:
-    return key.endswith((".load", ".others", ".stolen", ".resent"))
+    return key.endswith((".load", ".softirq", ".others", ".stolen", ".resent"))

@@ -1,0 +1,1 @@
+"""IKE daemons: set-ups, memory of an IKE SA, and a flood of first requests, ours beside strongSwan's."""
