@@ -39,10 +39,10 @@ impl Engine {
         let granted_until = from.saturating_add(usize::try_from(granted).unwrap_or(fit));
         let sent_until = self.seal_range(entry, outgoing, granted_until, first, out);
         sa.common.touch(outgoing.now);
-        let octets: usize = (from..sent_until).map(|index| packet.octets(index)).sum();
-        policy
-            .counters
-            .add(long(sent_until.saturating_sub(from)), long(octets));
+        policy.counters.add(
+            long(sent_until.saturating_sub(from)),
+            long(packet.octets_of(from..sent_until)),
+        );
         self.watch_sequence(sa);
         if sent_until < granted_until {
             return self.drop_rest(outgoing, sent_until, DropReason::LifetimeExpired, Some(sa));
@@ -76,9 +76,7 @@ impl Engine {
     ) -> usize {
         let (sa, packet) = (&entry.sa, &outgoing.packet);
         let count = until.saturating_sub(outgoing.from);
-        let octets: usize = (outgoing.from..until)
-            .map(|index| packet.octets(index))
-            .sum();
+        let octets = packet.octets_of(outgoing.from..until);
         let (processing, ip) = (&sa.common.processing, packet.ip());
         let outside = Outside {
             path: entry.path,
@@ -86,6 +84,7 @@ impl Engine {
             traffic_class: traffic_class(&processing.dscp, ip.traffic_class),
             dont_fragment: dont_fragment(sa.outer_df(), ip.dont_fragment),
         };
+        out.turn_to(&outside);
         let is_free = sa.common.lifetime.charge_many(long(count), long(octets));
         for (number, index) in (first..).zip(outgoing.from..until) {
             if !is_free && !self.charge(&sa.common, long(packet.octets(index))) {

@@ -273,9 +273,7 @@ impl Engine {
         reason: DropReason,
     ) -> Flow {
         let (packet, from) = (&outgoing.packet, outgoing.from);
-        let octets: usize = (from..packet.count())
-            .map(|index| packet.octets(index))
-            .sum();
+        let octets = packet.octets_of(from..packet.count());
         let packets = packet.count().saturating_sub(from);
         policy.counters.add(long(packets), long(octets));
         self.drop_rest(outgoing, from, reason, None)

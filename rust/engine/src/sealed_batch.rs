@@ -138,14 +138,22 @@ impl SealedBatch {
         self.buffer.get_mut(self.used..end)
     }
 
-    /// Keep what was written to the first `octets` of [`Self::space`] as one ESP packet.
+    /// Say what is outside of the ESP packets that come next: what goes elsewhere than those before
+    /// begins a run.
+    pub(crate) fn turn_to(&mut self, outside: &Outside) {
+        let last = self.runs.last();
+        self.run_open = self.run_open && last.is_some_and(|run| run.goes(outside));
+    }
+
+    /// Keep what was written to the first `octets` of [`Self::space`] as one ESP packet, of which
+    /// [`Self::turn_to`] was told what is outside.
     #[inline]
     pub(crate) fn commit_esp(&mut self, octets: usize, outside: &Outside) {
         let offset = self.used;
         self.used = self.used.saturating_add(octets);
         if self.run_open
             && let Some(run) = self.runs.last_mut()
-            && run.takes(octets, outside)
+            && run.takes(octets)
         {
             run.len = run.len.saturating_add(octets);
             run.count = run.count.saturating_add(1);
@@ -217,10 +225,13 @@ impl Run {
     }
 
     #[inline]
-    fn takes(&self, octets: usize, outside: &Outside) -> bool {
-        octets <= self.segment_size
-            && self.len.saturating_add(octets) <= MAX_RUN_OCTETS
-            && self.traffic_class == outside.traffic_class
+    fn takes(&self, octets: usize) -> bool {
+        octets <= self.segment_size && self.len.saturating_add(octets) <= MAX_RUN_OCTETS
+    }
+
+    #[inline]
+    fn goes(&self, outside: &Outside) -> bool {
+        self.traffic_class == outside.traffic_class
             && self.dont_fragment == outside.dont_fragment
             && self.encapsulation == outside.encapsulation
             && self.path == outside.path
@@ -247,6 +258,7 @@ mod tests {
         let mut batch = SealedBatch::with_capacity(1 << 20);
         for &(octets, port) in sizes {
             batch.space(octets).unwrap();
+            batch.turn_to(&outside(port));
             batch.commit_esp(octets, &outside(port));
         }
         batch

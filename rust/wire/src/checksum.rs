@@ -43,6 +43,13 @@ impl Sum {
         )
     }
 
+    /// Add what was summed elsewhere.
+    #[inline]
+    #[must_use]
+    pub fn with_sum(self, other: Self) -> Self {
+        Self(self.0.wrapping_add(other.0))
+    }
+
     /// Copy a piece of the packet and add it; both slices have the same length.
     #[inline]
     #[must_use]
@@ -50,17 +57,14 @@ impl Sum {
         let (strides, rest) = from.as_chunks::<STRIDE>();
         let (to_strides, to_rest) = to.as_chunks_mut::<STRIDE>();
         let bulk = copy_strides(strides, to_strides);
-        for (octet, to) in rest.iter().zip(to_rest) {
-            *to = *octet;
-        }
-        Self(self.0.wrapping_add(bulk)).add_rest(rest)
+        Self(self.0.wrapping_add(bulk)).copy_rest(rest, to_rest)
     }
 
     /// Fold to 16 bits without complementing, as octets of a packet.
     #[inline]
     pub fn folded(self) -> [u8; 2] {
-        let mut sum = self.0;
-        for _ in 0..4 {
+        let mut sum = (self.0 & 0xffff_ffff).wrapping_add(self.0 >> 32);
+        for _ in 0..3 {
             sum = (sum & 0xffff).wrapping_add(sum >> 16);
         }
         let [low, high, ..] = sum.to_le_bytes();
@@ -87,6 +91,21 @@ impl Sum {
     #[inline]
     pub fn is_valid(self) -> bool {
         self.folded() == [0xff, 0xff]
+    }
+
+    #[inline]
+    fn copy_rest(self, rest: &[u8], to: &mut [u8]) -> Self {
+        let (words, rest) = rest.as_chunks::<4>();
+        let (to_words, to) = to.as_chunks_mut::<4>();
+        let mut sum = self.0;
+        for (word, to) in words.iter().zip(to_words) {
+            *to = *word;
+            sum = sum.wrapping_add(u64::from(u32::from_ne_bytes(*word)));
+        }
+        for (octet, to) in rest.iter().zip(to) {
+            *to = *octet;
+        }
+        Self(sum).add_rest(rest)
     }
 
     #[inline]

@@ -22,6 +22,7 @@ pub mod ethernet;
 pub mod extension_header;
 pub mod flow;
 pub mod fragment;
+mod headers;
 pub mod icmp;
 pub mod immutable;
 pub mod ip;

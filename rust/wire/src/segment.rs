@@ -4,9 +4,13 @@
 //! Each segment is written straight to where it will be encrypted, its headers set right and its
 //! checksum computed during the copy.
 
+use std::cmp::Ordering;
+use std::ops::Range;
+
 use crate::checksum::Sum;
+use crate::headers::{Headers, Segment};
 use crate::ip::{self, IpPacket};
-use crate::transport::{get, length_field, put, tcp, udp};
+use crate::transport::{put, tcp, udp};
 use crate::virtio_net_hdr::{Gso, NEEDS_CSUM, VirtioNetHdr};
 
 /// One frame of the device, checked, with its plan of how to cut it.
@@ -14,21 +18,30 @@ use crate::virtio_net_hdr::{Gso, NEEDS_CSUM, VirtioNetHdr};
 pub struct Superpacket<'a> {
     packet: &'a [u8],
     ip: IpPacket,
-    cut: Cut,
+    cut: Cut<'a>,
 }
 
 #[derive(Debug, Clone, Copy)]
-enum Cut {
+enum Cut<'a> {
     /// One packet, as it is.
     Whole,
     /// One packet whose checksum, from the first offset on, belongs at the second.
     Checksum { start: usize, field: usize },
-    /// Many packets, each with a copy of the headers.
-    Segments {
-        headers: usize,
-        size: usize,
-        is_tcp: bool,
-    },
+    /// Many packets, each with headers of its own.
+    Segments(Segments<'a>),
+}
+
+/// How the payload is cut.
+#[derive(Debug, Clone, Copy)]
+struct Segments<'a> {
+    headers: Headers<'a>,
+    payload: &'a [u8],
+    /// Octets of payload in each but the last.
+    size: usize,
+    /// How many there are, at least one.
+    count: usize,
+    /// Octets of payload in the last.
+    last: usize,
 }
 
 impl<'a> Superpacket<'a> {
@@ -54,26 +67,12 @@ impl<'a> Superpacket<'a> {
                 // Or the packet that is sent is another one than policies were asked about.
                 (field >= end_of_selectors(&ip)?).then_some(Cut::Checksum { start, field })?
             }
-            gso => Self::plan_segments(packet, &ip, gso, usize::from(header.gso_size))?,
+            gso => {
+                let size = usize::from(header.gso_size);
+                Cut::Segments(Segments::plan(packet, &ip, gso, size)?)
+            }
         };
         Some(Self { packet, ip, cut })
-    }
-
-    fn plan_segments(packet: &[u8], ip: &IpPacket, gso: Gso, size: usize) -> Option<Cut> {
-        let next = packet.get(ip.transport..)?;
-        let (is_tcp, octets) = match (gso, ip.flow.protocol(), ip.flow.is_ipv6()) {
-            (Gso::TcpV4, ip::TCP, false) | (Gso::TcpV6, ip::TCP, true) => {
-                (true, tcp::header_octets(next)?)
-            }
-            (Gso::UdpL4, ip::UDP, _) => (false, udp::OCTETS),
-            _ => return None,
-        };
-        let headers = ip.transport.checked_add(octets)?;
-        (size > 0 && headers <= packet.len() && !ip.is_fragment).then_some(Cut::Segments {
-            headers,
-            size,
-            is_tcp,
-        })
     }
 
     /// The same as a packet of a local user, if known whose it is.
@@ -93,10 +92,8 @@ impl<'a> Superpacket<'a> {
     /// How many packets it makes, at least one.
     #[inline]
     pub fn count(&self) -> usize {
-        match self.cut {
-            Cut::Segments { headers, size, .. } => {
-                self.payload(headers).len().div_ceil(size).max(1)
-            }
+        match &self.cut {
+            Cut::Segments(segments) => segments.count,
             _ => 1,
         }
     }
@@ -104,11 +101,8 @@ impl<'a> Superpacket<'a> {
     /// Length of one of them in octets; the first is never shorter than another.
     #[inline]
     pub fn octets(&self, index: usize) -> usize {
-        match self.cut {
-            Cut::Segments { headers, size, .. } => {
-                let begin = index.saturating_mul(size);
-                headers.saturating_add(self.payload(headers).len().saturating_sub(begin).min(size))
-            }
+        match &self.cut {
+            Cut::Segments(segments) => segments.octets(index),
             _ => self.packet.len(),
         }
     }
@@ -116,35 +110,30 @@ impl<'a> Superpacket<'a> {
     /// Length of all of them together.
     #[inline]
     pub fn total_octets(&self) -> usize {
-        match self.cut {
-            Cut::Segments { headers, .. } => {
-                let repeated = self.count().saturating_sub(1).saturating_mul(headers);
-                self.packet.len().saturating_add(repeated)
-            }
-            _ => self.packet.len(),
-        }
+        self.octets_of(0..self.count())
+    }
+
+    /// Length of some of them together.
+    #[inline]
+    pub fn octets_of(&self, indices: Range<usize>) -> usize {
+        let Some(last) = indices.clone().last() else {
+            return 0;
+        };
+        let others = indices.len().saturating_sub(1);
+        let each = self.octets(indices.start);
+        others
+            .saturating_mul(each)
+            .saturating_add(self.octets(last))
     }
 
     /// Write one of them, complete with checksums, to a place of exactly [`Self::octets`].
     #[inline]
     pub fn write(&self, index: usize, to: &mut [u8]) {
-        match self.cut {
+        match &self.cut {
             Cut::Whole => copy(self.packet, to),
-            Cut::Checksum { start, field } => self.write_with_checksum(start, field, to),
-            Cut::Segments {
-                headers,
-                size,
-                is_tcp,
-            } => {
-                let is_last = index.saturating_add(1) >= self.count();
-                self.write_segment(headers, size, is_tcp, index, is_last, to);
-            }
+            Cut::Checksum { start, field } => self.write_with_checksum(*start, *field, to),
+            Cut::Segments(segments) => segments.write(index, to),
         }
-    }
-
-    #[inline]
-    fn payload(&self, headers: usize) -> &'a [u8] {
-        self.packet.get(headers..).unwrap_or_default()
     }
 
     /// The field holds the pseudo header's sum already, so it is part of what is summed.
@@ -159,61 +148,68 @@ impl<'a> Superpacket<'a> {
         let checksum = Sum::default().copy(rest, to_rest).checksum_not_zero();
         put(to, field, checksum);
     }
+}
 
-    #[inline]
-    fn write_segment(
-        &self,
-        headers: usize,
-        size: usize,
-        is_tcp: bool,
-        index: usize,
-        is_last: bool,
-        to: &mut [u8],
-    ) {
-        let begin = index.saturating_mul(size);
-        let (Some((to_headers, to_payload)), Some(payload)) = (
-            to.split_at_mut_checked(headers),
-            self.payload(headers).get(begin..),
-        ) else {
-            return;
+impl<'a> Segments<'a> {
+    fn plan(packet: &'a [u8], ip: &IpPacket, gso: Gso, size: usize) -> Option<Self> {
+        let next = packet.get(ip.transport..)?;
+        let (is_tcp, octets) = match (gso, ip.flow.protocol(), ip.flow.is_ipv6()) {
+            (Gso::TcpV4, ip::TCP, false) | (Gso::TcpV6, ip::TCP, true) => {
+                (true, tcp::header_octets(next)?)
+            }
+            (Gso::UdpL4, ip::UDP, _) => (false, udp::OCTETS),
+            _ => return None,
         };
-        copy(self.packet, to_headers);
-        let total = headers.saturating_add(to_payload.len());
-        self.set_ip_length(to_headers, total, index);
-        let sum = self
-            .ip
-            .pseudo_header(total.saturating_sub(self.ip.transport))
-            .copy(payload_of(payload, to_payload), to_payload);
-        let Some(next) = to_headers.get_mut(self.ip.transport..) else {
-            return;
-        };
-        if is_tcp {
-            set_tcp(next, begin, index == 0, is_last);
-            let checksum = sum.with(next).checksum();
-            put(next, tcp::CHECKSUM, checksum);
-        } else {
-            put(
-                next,
-                udp::LENGTH,
-                length_field(total.saturating_sub(self.ip.transport)),
-            );
-            put(next, udp::CHECKSUM, [0, 0]);
-            let checksum = sum.with(next).checksum_not_zero();
-            put(next, udp::CHECKSUM, checksum);
+        let headers = ip.transport.checked_add(octets)?;
+        let (headers, payload) = packet.split_at_checked(headers)?;
+        if ip.is_fragment {
+            return None;
         }
+        let (whole, rest) = (
+            payload.len().checked_div(size)?,
+            payload.len().checked_rem(size)?,
+        );
+        let (count, last) = match (whole, rest) {
+            (0, rest) => (1, rest),
+            (whole, 0) => (whole, size),
+            (whole, rest) => (whole.saturating_add(1), rest),
+        };
+        Some(Self {
+            headers: Headers::new(headers, ip, is_tcp)?,
+            payload,
+            size,
+            count,
+            last,
+        })
     }
 
     #[inline]
-    fn set_ip_length(&self, header: &mut [u8], total: usize, index: usize) {
-        if self.ip.flow.is_ipv6() {
-            put(header, 4, length_field(total.saturating_sub(40)));
+    fn octets(&self, index: usize) -> usize {
+        let behind = index.saturating_add(1);
+        let payload = match behind.cmp(&self.count) {
+            Ordering::Less => self.size,
+            Ordering::Equal => self.last,
+            Ordering::Greater => 0,
+        };
+        self.headers.len().saturating_add(payload)
+    }
+
+    #[inline]
+    fn write(&self, index: usize, to: &mut [u8]) {
+        let begin = index.saturating_mul(self.size);
+        let Some((to_headers, to_payload)) = to.split_at_mut_checked(self.headers.len()) else {
             return;
-        }
-        put(header, 2, length_field(total));
-        let first = u16::from_be_bytes(get(header, 4).unwrap_or_default());
-        let step = u16::try_from(index & 0xffff).unwrap_or(0);
-        put(header, 4, first.wrapping_add(step).to_be_bytes());
-        ip::set_ipv4_checksum(header, self.ip.transport);
+        };
+        let payload = begin..begin.saturating_add(to_payload.len());
+        let payload = self.payload.get(payload).unwrap_or_default();
+        let segment = Segment {
+            index,
+            is_last: index.saturating_add(1) >= self.count,
+            begin,
+            payload: to_payload.len(),
+            sum: Sum::default().copy(payload, to_payload),
+        };
+        self.headers.write(&segment, to_headers);
     }
 }
 
@@ -224,34 +220,6 @@ fn end_of_selectors(ip: &IpPacket) -> Option<usize> {
         _ => 4,
     };
     ip.transport.checked_add(octets)
-}
-
-/// As much of the payload as this segment takes.
-#[inline]
-fn payload_of<'a>(payload: &'a [u8], to: &[u8]) -> &'a [u8] {
-    payload.get(..to.len()).unwrap_or(payload)
-}
-
-/// Advance the sequence number; FIN and PSH belong to the last segment, CWR to the first
-/// (RFC 3168, section 6.1.2).
-#[inline]
-fn set_tcp(header: &mut [u8], advance: usize, is_first: bool, is_last: bool) {
-    let first = u32::from_be_bytes(get(header, tcp::SEQUENCE).unwrap_or_default());
-    let advance = u32::try_from(advance).unwrap_or(0);
-    put(
-        header,
-        tcp::SEQUENCE,
-        first.wrapping_add(advance).to_be_bytes(),
-    );
-    put(header, tcp::CHECKSUM, [0, 0]);
-    if let Some(flags) = header.get_mut(tcp::FLAGS) {
-        if !is_last {
-            *flags &= !(tcp::FIN | tcp::PSH);
-        }
-        if !is_first {
-            *flags &= !tcp::CWR;
-        }
-    }
 }
 
 /// Copy as much as fits.

@@ -3,9 +3,12 @@
 /// Offsets in a TCP header (RFC 9293, section 3.1).
 pub(crate) mod tcp {
     pub(crate) const SEQUENCE: usize = 4;
+    pub(crate) const ACKNOWLEDGEMENT: usize = 8;
     pub(crate) const DATA_OFFSET: usize = 12;
     pub(crate) const FLAGS: usize = 13;
+    pub(crate) const WINDOW: usize = 14;
     pub(crate) const CHECKSUM: usize = 16;
+    pub(crate) const URGENT: usize = 18;
     pub(crate) const MIN_OCTETS: usize = 20;
 
     pub(crate) const FIN: u8 = 0x01;

@@ -110,12 +110,9 @@ impl Aead {
         icv: &mut [u8; ICV],
     ) -> Option<()> {
         let nonce = Nonce::assume_unique_for_key(nonce);
-        let tag = self
-            .key
-            .seal_in_place_separate_tag(nonce, Aad::from(aad), text)
-            .ok()?;
-        icv.copy_from_slice(tag.as_ref());
-        Some(())
+        self.key
+            .seal_in_place_scatter(nonce, Aad::from(aad), text, &[], icv)
+            .ok()
     }
 
     #[inline]
@@ -125,9 +122,10 @@ impl Aead {
         aad: &[u8],
         text_and_icv: &mut [u8],
     ) -> Option<()> {
+        let (text, icv) = text_and_icv.split_last_chunk_mut::<ICV>()?;
         let nonce = Nonce::assume_unique_for_key(nonce);
         self.key
-            .open_in_place(nonce, Aad::from(aad), text_and_icv)
+            .open_in_place_separate_tag(nonce, Aad::from(aad), icv, text)
             .ok()?;
         Some(())
     }
