@@ -35,6 +35,7 @@ mod icmp_controls;
 mod icmp_errors;
 mod inbound;
 mod index_key;
+mod ipv4_selector;
 mod lifetime;
 mod matcher;
 mod mode;

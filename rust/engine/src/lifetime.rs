@@ -25,8 +25,8 @@ pub(crate) struct Lifetime {
     packets: AtomicU64,
     octets: AtomicU64,
     soft_said: AtomicBool,
-    soft: Bounds,
-    hard: Bounds,
+    /// Of packets and octets; `None` where there are none, as for most SAs.
+    bounds: Option<Box<SoftAndHard>>,
     soft_time: Instant,
     hard_time: Instant,
 }
@@ -34,11 +34,30 @@ pub(crate) struct Lifetime {
 /// A time that does not come.
 const NEVER: Instant = Instant(u64::MAX);
 
+#[derive(Debug)]
+struct SoftAndHard {
+    soft: Bounds,
+    hard: Bounds,
+}
+
 /// Numbers at which something happens; `u64::MAX` is never.
 #[derive(Debug, Clone, Copy)]
 struct Bounds {
     packets: u64,
     octets: u64,
+}
+
+impl SoftAndHard {
+    fn new(lifetimes: &Lifetimes) -> Option<Box<Self>> {
+        let limits = [&lifetimes.soft, &lifetimes.hard];
+        let is_bounded = |limits: &&Limits| limits.packets.is_some() || limits.octets.is_some();
+        limits.iter().any(is_bounded).then(|| {
+            Box::new(Self {
+                soft: Bounds::new(&lifetimes.soft),
+                hard: Bounds::new(&lifetimes.hard),
+            })
+        })
+    }
 }
 
 impl Bounds {
@@ -76,8 +95,7 @@ impl Lifetime {
             packets: AtomicU64::new(0),
             octets: AtomicU64::new(0),
             soft_said: AtomicBool::new(false),
-            soft: Bounds::new(&lifetimes.soft),
-            hard: Bounds::new(&lifetimes.hard),
+            bounds: SoftAndHard::new(lifetimes),
             soft_time: at(lifetimes.soft.time),
             hard_time: at(lifetimes.hard.time),
         }
@@ -90,8 +108,11 @@ impl Lifetime {
     #[inline]
     pub(crate) fn charge_many(&self, packets: u64, octets: u64) -> bool {
         let (total_packets, total_octets) = self.add(packets, octets);
-        let is_free = self.hard.reached(total_packets, total_octets).is_none()
-            && (self.soft.reached(total_packets, total_octets).is_none()
+        let Some(bounds) = &self.bounds else {
+            return true;
+        };
+        let is_free = bounds.hard.reached(total_packets, total_octets).is_none()
+            && (bounds.soft.reached(total_packets, total_octets).is_none()
                 || self.soft_said.load(Ordering::Relaxed));
         if !is_free {
             self.take_back(packets, octets);
@@ -103,14 +124,17 @@ impl Lifetime {
     #[inline]
     pub(crate) fn charge(&self, octets: u64) -> Charge {
         let (packets, total) = self.add(1, octets);
-        if let Some(limit) = self.hard.exceeded(packets, total) {
+        let Some(bounds) = &self.bounds else {
+            return Charge::Within;
+        };
+        if let Some(limit) = bounds.hard.exceeded(packets, total) {
             self.take_back(1, octets);
             return Charge::Refused(limit);
         }
-        if let Some(limit) = self.hard.reached(packets, total) {
+        if let Some(limit) = bounds.hard.reached(packets, total) {
             return Charge::Last(limit);
         }
-        match self.soft.reached(packets, total) {
+        match bounds.soft.reached(packets, total) {
             Some(limit) if self.say_soft() => Charge::Soft(limit),
             _ => Charge::Within,
         }

@@ -23,7 +23,8 @@ const FEW: usize = 16;
 /// SAs and their places, in copies that cost little.
 #[derive(Clone)]
 pub(crate) enum SaList {
-    /// The newest last.
+    One(Entry),
+    /// None, or more than one; the newest last.
     Few(Vec<Entry>),
     /// With an index.
     Many(Box<Indexed>),
@@ -60,6 +61,7 @@ impl SaList {
     #[inline]
     pub(crate) fn get(&self, place: u32) -> Option<&Entry> {
         match self {
+            Self::One(entry) => (place == 0).then_some(entry),
             Self::Few(entries) => entries.get(usize::try_from(place).ok()?),
             Self::Many(indexed) => indexed.get(place),
         }
@@ -67,6 +69,7 @@ impl SaList {
 
     pub(crate) fn is_empty(&self) -> bool {
         match self {
+            Self::One(_) => false,
             Self::Few(entries) => entries.is_empty(),
             Self::Many(indexed) => indexed.count == 0,
         }
@@ -74,6 +77,7 @@ impl SaList {
 
     pub(crate) fn iter(&self) -> Box<dyn Iterator<Item = &Entry> + '_> {
         match self {
+            Self::One(entry) => Box::new(std::iter::once(entry)),
             Self::Few(entries) => Box::new(entries.iter()),
             Self::Many(indexed) => Box::new(indexed.entries.iter().map(|place| &place.entry)),
         }
@@ -83,6 +87,7 @@ impl SaList {
     /// in, the newest that is ready; when none is, the newest.
     pub(crate) fn pick(&self, flow: &FlowKey) -> Option<u32> {
         match self {
+            Self::One(entry) => pick_one_by_one(std::slice::from_ref(entry), flow),
             Self::Few(entries) => pick_one_by_one(entries, flow),
             Self::Many(indexed) => indexed.pick(flow),
         }
@@ -91,11 +96,10 @@ impl SaList {
     /// Add an SA.
     pub(crate) fn push(&mut self, entry: Entry) {
         match self {
-            Self::Few(entries) if entries.len() < FEW => {
-                // Nearly all entries have one SA, or two while one takes the place of the other.
-                entries.reserve_exact(1);
-                entries.push(entry);
-            }
+            Self::One(first) => *self = Self::Few(vec![Arc::clone(first), entry]),
+            // Nearly all entries have one SA, or two while one takes the place of the other.
+            Self::Few(entries) if entries.is_empty() => *self = Self::One(entry),
+            Self::Few(entries) if entries.len() < FEW => entries.push(entry),
             Self::Few(entries) => {
                 let mut indexed = Box::new(Indexed::default());
                 for entry in entries.iter().chain([&entry]) {
@@ -110,7 +114,14 @@ impl SaList {
     /// Take an SA out.
     pub(crate) fn remove(&mut self, entry: &Entry) {
         match self {
-            Self::Few(entries) => entries.retain(|other| !Arc::ptr_eq(other, entry)),
+            Self::One(one) if Arc::ptr_eq(one, entry) => *self = Self::default(),
+            Self::One(_) => {}
+            Self::Few(entries) => {
+                entries.retain(|other| !Arc::ptr_eq(other, entry));
+                if let [one] = &**entries {
+                    *self = Self::One(Arc::clone(one));
+                }
+            }
             Self::Many(indexed) => {
                 indexed.remove(entry);
                 if indexed.count == 0 {
@@ -123,6 +134,7 @@ impl SaList {
     /// Put an SA that was moved in the place of what it was.
     pub(crate) fn replace(&mut self, old: &Entry, new: &Entry) {
         let place = match self {
+            Self::One(one) => Some(one).filter(|other| Arc::ptr_eq(other, old)),
             Self::Few(entries) => entries.iter_mut().find(|other| Arc::ptr_eq(other, old)),
             Self::Many(indexed) => indexed
                 .find(old)

@@ -1,6 +1,6 @@
 //! Traffic selectors: ranges of addresses and ports, one protocol or any (RFC 7296, section 3.13.1).
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::ops::RangeInclusive;
 
 use perilune_wire::flow::FlowKey;
@@ -35,7 +35,7 @@ impl Ports {
     }
 
     #[inline]
-    fn contains(self, port: Option<u16>) -> bool {
+    pub(crate) fn contains(self, port: Option<u16>) -> bool {
         match (self, port) {
             (Self::Any, _) | (Self::Opaque, None) => true,
             (Self::Range(start, end), Some(port)) => start <= port && port <= end,
@@ -98,6 +98,24 @@ impl TrafficSelector {
         })
     }
 
+    /// One of IPv4, with its first address and its last.
+    pub(crate) fn of_ipv4(range: [Ipv4Addr; 2], protocol: u8, ports: Ports) -> Self {
+        let [first, last] = range.map(|end| Address::new(end.to_bits().into()));
+        Self {
+            first,
+            last,
+            ports,
+            protocol,
+            ipv6: false,
+        }
+    }
+
+    /// Its first address and its last, if they are of IPv4.
+    pub(crate) fn ipv4_range(&self) -> Option<(u32, u32)> {
+        let [first, last] = [self.first, self.last].map(|end| u32::try_from(end.bits()).ok());
+        (!self.ipv6).then_some((first?, last?))
+    }
+
     /// Whether a packet's source is within.
     #[inline]
     pub fn contains_source(&self, flow: &FlowKey) -> bool {
@@ -145,6 +163,10 @@ impl TrafficSelector {
             ports: Ports::Any,
             ..self
         }
+    }
+
+    pub(crate) fn ports(&self) -> Ports {
+        self.ports
     }
 
     /// Zero is any.

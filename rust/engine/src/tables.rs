@@ -24,7 +24,7 @@ pub(crate) struct Tables {
     /// Outbound SAs by SPI and where the peer is; the SPD has the same ones, in their order.
     pub(crate) outbound: CowMap<(u32, SocketAddr), Arc<SadEntry<OutboundSa>>>,
     /// How many SAs name each SPD entry.
-    users: CowMap<PolicyId, usize>,
+    users: CowMap<PolicyId, u32>,
     /// That of the SA that was added last: most have the same and share it.
     form: Option<Arc<Processing>>,
 }
