@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from functools import cache
 
 from perilune.daemon.log import IkeContext, about
 from perilune.ike.events import (
@@ -69,5 +70,9 @@ def message_of(event: IkeEvent) -> str:
 
 def counter_of(event: IkeEvent) -> str:
     """Return the name under which an event is counted: `ChildSaUp` is `child_sa_up`."""
-    name = type(event).__name__
+    return _snake_case(type(event).__name__)
+
+
+@cache
+def _snake_case(name: str) -> str:
     return "".join(f"_{char.lower()}" if char.isupper() else char for char in name).removeprefix("_")

@@ -6,6 +6,7 @@ Nothing else imports `_native`. Its calls take and give plain tuples, numbers, s
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
 from ipaddress import ip_address
 from typing import Any, TypedDict
 
@@ -56,11 +57,14 @@ __all__ = [
     "stats_from_native",
 ]
 
+_PATHS = 1024
+"""Paths whose other form is kept: addresses to text and back would cost more than the rest of a call."""
+
 NativeEndpoint = tuple[str, int]
 NativePath = tuple[NativeEndpoint, NativeEndpoint]
 """Local end, remote end."""
 
-NativeSelector = tuple[str, str, int, int, int]
+NativeSelector = tuple[bytes, bytes, int, int, int]
 """First and last address, protocol, first and last port, as IKE writes them."""
 
 NativeLimits = tuple[int | None, int | None, int | None]
@@ -259,15 +263,18 @@ def _native_limits(lifetime: Lifetime) -> tuple[NativeLimits, NativeLimits]:
 
 def _native_selectors(selectors: Iterable[TrafficSelector]) -> list[NativeSelector]:
     return [
-        (str(s.first_address), str(s.last_address), s.protocol, s.first_port, s.last_port) for s in selectors
+        (s.first_address.packed, s.last_address.packed, s.protocol, s.first_port, s.last_port)
+        for s in selectors
     ]
 
 
+@lru_cache(maxsize=_PATHS)
 def native_path(path: Path) -> NativePath:
     """Return a path as `_native` takes it."""
     return (str(path.local.address), path.local.port), (str(path.remote.address), path.remote.port)
 
 
+@lru_cache(maxsize=_PATHS)
 def path_from_native(path: NativePath) -> Path:
     """Return a path that `_native` gave."""
     local, remote = path

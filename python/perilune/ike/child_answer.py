@@ -195,7 +195,8 @@ def _grant_as_read(
     remote = claimed(entry, request.remote)
     if not remote:
         raise not_authorized(entry, peer.remote_id, request.remote)
-    request = replace(request, remote=remote)
+    if remote != request.remote:
+        request = replace(request, remote=remote)
     candidates = _fitting(peer, request, only)
     refusal: Refusal | None = None
     for candidate in candidates:

@@ -81,7 +81,8 @@ class FormNotifies:
 
     def answering(self, theirs: FormNotifies) -> Self:
         """Return what a responder says, who would say this as an initiator, to what the peer says."""
-        return replace(self, fragments=self.fragments and theirs.fragments)
+        fragments = self.fragments and theirs.fragments
+        return self if self.fragments is fragments else replace(self, fragments=fragments)
 
     def with_cpi(self, cpi: int | None) -> Self:
         """Return the same with DEFLATE under an index of ours; without compression where that is None."""

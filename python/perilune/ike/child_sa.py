@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 from perilune.databases.changes import AddSa, MoveSa, RemoveSa
@@ -96,8 +96,9 @@ class ChildSa:
         """Return a lifetime in which the sender's counter does not reach its end (RFC 4303, section 2.2)."""
         if self.agreement.suite.sequence_numbers is SnId.PARTIALLY_TRANSMITTED_64:
             return lifetime
-        packets = min(lifetime.soft.packets or LAST_CALL_PACKETS, LAST_CALL_PACKETS)
-        return replace(lifetime, soft=replace(lifetime.soft, packets=packets))
+        soft = lifetime.soft
+        packets = min(soft.packets or LAST_CALL_PACKETS, LAST_CALL_PACKETS)
+        return Lifetime(soft=Limits(octets=soft.octets, packets=packets, time=soft.time), hard=lifetime.hard)
 
     def _entry(self, direction: Direction, lifetime: Lifetime, ready_after: Spi | None) -> SadEntry:
         inbound = direction is Direction.INBOUND
@@ -146,6 +147,8 @@ class ChildSa:
 def jittered(policy: ChildPolicy, rng: Rng) -> Lifetime:
     """Return a child's lifetime with soft limits that come a random bit earlier (section 2.8.1)."""
     soft = policy.lifetime.soft
+    if soft == Limits():
+        return policy.lifetime
     limits = Limits(
         octets=_less(soft.octets, policy.rand_octets, rng),
         packets=_less(soft.packets, policy.rand_packets, rng),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Final
 
 from perilune.ike.refusal import Refusal
@@ -17,6 +18,12 @@ from perilune.model.proposal import (
     Transform,
     chosen_encryption,
 )
+
+_KNOWN: Final = 256
+"""Choices that are remembered: peers of one configuration offer and get the same again and again."""
+
+_MOST_KNOWN: Final = 32
+"""Transforms of an offer that is worth remembering."""
 
 _NONE: Final = 0
 _OPTIONAL: Final[dict[int, frozenset[int]]] = {
@@ -41,37 +48,63 @@ class Choice:
     proposal: Proposal
     """The peer's number and SPI, and the chosen transforms with the peer's attributes."""
 
-    def _of(self, type_: TransformType) -> Transform | None:
-        return next((t for t in self.proposal.transforms if t.type == type_), None)
-
     @property
     def key_exchange(self) -> KeId:
         """The chosen key exchange method; NONE where there is none."""
-        transform = self._of(TransformType.KE)
-        return KeId(transform.id) if transform else KeId.NONE
+        return _key_exchange(self.proposal.transforms)
 
     @property
     def ike_suite(self) -> IkeSuite:
         """The choice for an IKE SA."""
-        prf = self._of(TransformType.PRF)
-        return IkeSuite(self._encryption(), PrfId(prf.id if prf else 0), self._integrity(), self.key_exchange)
+        return _ike_suite(self.proposal.transforms)
 
     @property
     def esp_suite(self) -> EspSuite:
         """The choice for a Child SA."""
-        numbers = self._of(TransformType.SN)
-        return EspSuite(
-            self._encryption(), self._integrity(), SnId(numbers.id if numbers else 0), self.key_exchange
-        )
+        return _esp_suite(self.proposal.protocol, self.proposal.transforms)
 
-    def _encryption(self) -> Encryption:
-        if self.proposal.protocol == ProtocolId.AH:
-            return NO_ENCRYPTION
-        return chosen_encryption(self._of(TransformType.ENCR) or Transform(TransformType.ENCR, 0))
 
-    def _integrity(self) -> IntegId:
-        transform = self._of(TransformType.INTEG)
-        return IntegId(transform.id) if transform else IntegId.NONE
+Transforms = tuple[Transform, ...]
+
+
+@lru_cache(maxsize=_KNOWN)
+def _ike_suite(chosen: Transforms) -> IkeSuite:
+    encryption = _chosen_encryption(ProtocolId.IKE, chosen)
+    prf = PrfId(_chosen_id(chosen, TransformType.PRF))
+    return IkeSuite(encryption, prf, _chosen_integrity(chosen), _key_exchange(chosen))
+
+
+@lru_cache(maxsize=_KNOWN)
+def _esp_suite(protocol: int, chosen: Transforms) -> EspSuite:
+    encryption = _chosen_encryption(protocol, chosen)
+    numbers = SnId(_chosen_id(chosen, TransformType.SN))
+    return EspSuite(encryption, _chosen_integrity(chosen), numbers, _key_exchange(chosen))
+
+
+def _chosen_encryption(protocol: int, chosen: Transforms) -> Encryption:
+    if protocol == ProtocolId.AH:
+        return NO_ENCRYPTION
+    return chosen_encryption(_chosen(chosen, TransformType.ENCR) or Transform(TransformType.ENCR, 0))
+
+
+def _chosen_integrity(chosen: Transforms) -> IntegId:
+    return IntegId(_chosen_id(chosen, TransformType.INTEG))
+
+
+def _key_exchange(chosen: Transforms) -> KeId:
+    return KeId(_chosen_id(chosen, TransformType.KE))
+
+
+def _chosen_id(chosen: Transforms, type_: TransformType) -> int:
+    transform = _chosen(chosen, type_)
+    return transform.id if transform else _NONE
+
+
+def _chosen(chosen: Transforms, type_: TransformType) -> Transform | None:
+    for transform in chosen:
+        if transform.type == type_:
+            return transform
+    return None
 
 
 def choose(
@@ -158,6 +191,19 @@ def _common(ours: Proposal, theirs: Proposal, preferred: int | None) -> Choice |
     """Return the choice from two proposals, or the transform types that have nothing in common."""
     if ours.protocol != theirs.protocol:
         return [*_types(ours), *_types(theirs)]
+    offered = theirs.transforms
+    is_usual = len(offered) <= _MOST_KNOWN and not any(t.other_attributes for t in offered)
+    match = _known_match if is_usual else _match
+    chosen, missing = match(ours.protocol, ours.transforms, offered, preferred)
+    if missing:
+        return list(missing)
+    return Choice(Proposal(theirs.protocol, chosen, theirs.spi, theirs.number))
+
+
+def _match(
+    protocol: int, ours: Transforms, theirs: Transforms, preferred: int | None
+) -> tuple[Transforms, tuple[int, ...]]:
+    """Return the transforms to choose, and the types that have nothing in common."""
     chosen: list[Transform] = []
     missing: list[int] = []
     ##= https://www.rfc-editor.org/rfc/rfc7296#section-3.3.6
@@ -165,14 +211,19 @@ def _common(ours: Proposal, theirs: Proposal, preferred: int | None) -> Choice |
     ##% it does not understand, or a proposal that is missing a mandatory
     ##% Transform Type, it MUST consider this proposal unacceptable; however,
     ##% other proposals in the same SA payload are processed as usual.
-    mandatory = _MANDATORY.get(ours.protocol, ())
-    for type_ in dict.fromkeys([*mandatory, *_types(ours), *_types(theirs)]):
-        transform = _common_transform(_of_type(ours, type_), _of_type(theirs, type_), preferred)
+    mandatory = _MANDATORY.get(protocol, ())
+    for type_ in dict.fromkeys([*mandatory, *(transform.type for transform in (*ours, *theirs))]):
+        transform = _common_transform(
+            _of_type(protocol, ours, type_), _of_type(protocol, theirs, type_), preferred
+        )
         if transform is None:
             missing.append(type_)
-        elif transform.id != _NONE or not _is_optional(ours.protocol, type_):
+        elif transform.id != _NONE or not _is_optional(protocol, type_):
             chosen.append(transform)
-    return missing or Choice(replace(theirs, transforms=tuple(chosen)))
+    return tuple(chosen), tuple(missing)
+
+
+_known_match: Final = lru_cache(maxsize=_KNOWN)(_match)
 
 
 def _common_transform(
@@ -185,9 +236,9 @@ def _common_transform(
     return common[0] if common else None
 
 
-def _of_type(proposal: Proposal, type_: int) -> list[Transform]:
-    found = [transform for transform in proposal.transforms if transform.type == type_]
-    return found or ([Transform(type_, _NONE)] if _is_optional(proposal.protocol, type_) else [])
+def _of_type(protocol: int, transforms: Transforms, type_: int) -> list[Transform]:
+    found = [transform for transform in transforms if transform.type == type_]
+    return found or ([Transform(type_, _NONE)] if _is_optional(protocol, type_) else [])
 
 
 def _is_optional(protocol: int, type_: int) -> bool:

@@ -14,7 +14,10 @@ P = TypeVar("P", bound=Payload)
 
 def find(payloads: Sequence[Payload], kind: type[P]) -> P | None:
     """Return the first payload of a kind."""
-    return next((payload for payload in payloads if isinstance(payload, kind)), None)
+    for payload in payloads:
+        if isinstance(payload, kind):
+            return payload
+    return None
 
 
 def require(payloads: Sequence[Payload], kind: type[P]) -> P:

@@ -50,7 +50,7 @@ class Reception:
             if conversation is None and not _begins(header):
                 self._answer_unknown(header, path, now)
                 return
-            message = Message.decode(data)
+            message = Message.decode_behind(header, data)
         except DecodeError as error:
             self._context.outbox.tell(Dropped(path, str(error)))
             self._answer_undecodable(data, error, path, now)

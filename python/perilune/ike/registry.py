@@ -95,6 +95,7 @@ class Registry:
         spi = conversation.local_spi
         if self._conversations.get(spi) is conversation:
             del self._conversations[spi]
+            self._touched[spi] = None
             self._by_connection.put(spi, None)
             self._by_identities.put(spi, None)
 
@@ -107,34 +108,34 @@ class Registry:
         self._requeue_touched()
         while self._queue:
             ns, spi = self._queue[0]
-            if self._timeout_of(spi) == Instant(ns):
+            if self._queued.get(spi) == ns:
                 return Instant(ns)
-            self._pop()
+            heapq.heappop(self._queue)
         return None
 
     def take_due(self, now: Instant) -> Iterator[Conversation]:
         """Yield the conversations whose time has come; each is touched, and so queued anew."""
         due: list[Conversation] = []
         while (at := self.next_timeout()) is not None and at <= now:
-            due.append(self._conversations[self._pop()])
+            _, spi = heapq.heappop(self._queue)
+            del self._queued[spi]
+            due.append(self._conversations[spi])
         for conversation in due:
             if self._conversations.get(conversation.local_spi) is conversation:
                 self.touch(conversation)
-                yield conversation
+                timeout = conversation.next_timeout()
+                if timeout is not None and timeout <= now:
+                    yield conversation
 
     def _requeue_touched(self) -> None:
         for spi in self._touched:
             timeout = self._timeout_of(spi)
-            if timeout is not None and self._queued.get(spi) != timeout.ns:
+            if timeout is None:
+                self._queued.pop(spi, None)
+            elif self._queued.get(spi) != timeout.ns:
                 heapq.heappush(self._queue, (timeout.ns, spi))
                 self._queued[spi] = timeout.ns
         self._touched.clear()
-
-    def _pop(self) -> IkeSpi:
-        ns, spi = heapq.heappop(self._queue)
-        if self._queued.get(spi) == ns:
-            del self._queued[spi]
-        return spi
 
     def _timeout_of(self, spi: IkeSpi) -> Instant | None:
         conversation = self._conversations.get(spi)

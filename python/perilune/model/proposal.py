@@ -65,14 +65,15 @@ class Proposal:
 
     def with_spi(self, spi: bytes, number: int | None = None) -> Proposal:
         """Return this proposal with another SPI and, if given, another number."""
-        return replace(self, spi=spi, number=self.number if number is None else number)
+        return Proposal(self.protocol, self.transforms, spi, self.number if number is None else number)
 
     def without(self, type_: TransformType) -> Proposal:
         """Return this proposal without any transform of one type.
 
         IKE_AUTH carries no key exchange, so the child it creates is offered without one (section 1.2).
         """
-        return replace(self, transforms=tuple(t for t in self.transforms if t.type != type_))
+        kept = tuple([t for t in self.transforms if t.type != type_])
+        return self if len(kept) == len(self.transforms) else replace(self, transforms=kept)
 
     def __str__(self) -> str:
         protocol = self.protocol.name if isinstance(self.protocol, ProtocolId) else str(self.protocol)

@@ -86,19 +86,27 @@ class TrafficSelector:
 
     def contains(self, other: TrafficSelector) -> bool:
         """Whether every packet that `other` selects is selected by this one too."""
-        return self.intersection(other) == other
+        common = self.intersection(other)
+        return common is other or common == other
 
     def intersection(self, other: TrafficSelector) -> TrafficSelector | None:
-        """Return what both select, or None where that is nothing."""
+        """Return what both select, or None for nothing; one of the two itself where it lies in the other."""
         if self.version != other.version:
             return None
         protocol = _narrower(self.protocol, other.protocol)
         ports = _common_ports(self, other)
-        first = max(self.first_address, other.first_address, key=int)
-        last = min(self.last_address, other.last_address, key=int)
+        first = max(other.first_address, self.first_address, key=int)
+        last = min(other.last_address, self.last_address, key=int)
         if protocol is None or ports is None or int(first) > int(last):
             return None
+        for one in (other, self):
+            if one.first_address is first and one.last_address is last and one._layer == (protocol, *ports):
+                return one
         return TrafficSelector(first, last, protocol, *ports)
+
+    @property
+    def _layer(self) -> tuple[int, int, int]:
+        return self.protocol, self.first_port, self.last_port
 
     def __str__(self) -> str:
         networks = self.networks

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from operator import attrgetter
 
+_NS = attrgetter("ns")
 _NS_PER_MS = 1_000_000
 _NS_PER_S = 1_000_000_000
 
@@ -67,4 +69,4 @@ class Instant:
 
 def earliest(*instants: Instant | None) -> Instant | None:
     """Return the first of several instants, or None where every one is None."""
-    return min((instant for instant in instants if instant is not None), default=None)
+    return min([instant for instant in instants if instant is not None], key=_NS, default=None)

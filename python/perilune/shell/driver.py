@@ -102,6 +102,7 @@ class Driver:
         self._clock = clock
         self._heard: dict[Spi, int] = {}
         self._timer: asyncio.TimerHandle | None = None
+        self._timer_due = Instant(0)
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def start(self) -> None:
@@ -163,7 +164,9 @@ class Driver:
 
     def _on_timer(self) -> None:
         self._timer = None
-        self.endpoint.handle_timeout(self._clock.now())
+        now, due = self._clock.now(), self.endpoint.next_timeout()
+        if due is not None and due <= now:
+            self.endpoint.handle_timeout(now)
         self.drain()
 
     def _take(self, event: Event, now: Instant) -> None:
@@ -253,13 +256,14 @@ class Driver:
             _LOG.info("not sent on %s: %s", transmit.path, error)
 
     def _rearm(self) -> None:
+        """Wake up in time; a timer that goes off too early costs less than setting it anew each time."""
+        due = self.endpoint.next_timeout()
+        if due is None or self._loop is None or (self._timer is not None and self._timer_due <= due):
+            return
         if self._timer is not None:
             self._timer.cancel()
-            self._timer = None
-        due = self.endpoint.next_timeout()
-        if due is not None and self._loop is not None:
-            wait = (due - self._clock.now()).in_seconds
-            self._timer = self._loop.call_later(max(wait, 0.0), self._on_timer)
+        wait = (due - self._clock.now()).in_seconds
+        self._timer, self._timer_due = self._loop.call_later(max(wait, 0.0), self._on_timer), due
 
 
 def _stages(changes: Sequence[Change]) -> list[list[Change]]:

@@ -39,6 +39,8 @@ from perilune.wire.payloads import (
     VendorPayload,
 )
 
+_Encrypted = EncryptedPayload | EncryptedFragment
+
 _GENERIC: Final = Struct("!BBH")
 _CRITICAL: Final = 0x80
 _LONGEST: Final = 0xFFFF
@@ -96,7 +98,7 @@ def encode_chain(payloads: Iterable[Payload]) -> tuple[int, bytes]:
 
 def _encode_payload(payload: Payload, next_type: int) -> bytes:
     body = payload.encode()
-    if isinstance(payload, EncryptedPayload | EncryptedFragment):
+    if isinstance(payload, _Encrypted):
         next_type = payload.inner_type
     critical = _CRITICAL if isinstance(payload, UnknownPayload) and payload.critical else 0
     return encode_generic_header(next_type, len(body), critical) + body

@@ -60,9 +60,15 @@ class Flags:
         return _INITIATOR * self.initiator | _VERSION * self.version | _RESPONSE * self.response
 
     @classmethod
-    def decode(cls, octet: int) -> Self:
+    def decode(cls, octet: int) -> Flags:
         """Read the octet; bits that the RFC does not define are ignored."""
-        return cls(bool(octet & _INITIATOR), bool(octet & _RESPONSE), bool(octet & _VERSION))
+        return _FLAGS[octet]
+
+
+_FLAGS: Final = tuple(
+    Flags(bool(octet & _INITIATOR), bool(octet & _RESPONSE), bool(octet & _VERSION)) for octet in range(256)
+)
+"""What each octet says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,15 +98,24 @@ class Header:
 
     def encode(self) -> bytes:
         """Return the 28 octets."""
+        return self.encode_before(self.next_payload, self.length - HEADER_OCTETS)
+
+    def encode_before(self, first_type: int, chain_octets: int) -> bytes:
+        """Return the 28 octets that go before a chain of payloads.
+
+        Args:
+            first_type: Next Payload.
+            chain_octets: Length of the chain; Length counts the header too.
+        """
         return _LAYOUT.pack(
             self.spi_i,
             self.spi_r,
-            self.next_payload,
+            first_type,
             self.major_version << 4 | self.minor_version,
             self.exchange_type,
             self.flags.encode(),
             self.message_id,
-            self.length,
+            HEADER_OCTETS + chain_octets,
         )
 
     @classmethod

@@ -16,7 +16,7 @@ and read in two:
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Self
 
 from perilune.model.errors import DecodeError
@@ -35,6 +35,8 @@ __all__ = [
     "encode_fragment_prefix",
     "encode_message",
 ]
+
+_Encrypted = EncryptedPayload | EncryptedFragment
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,15 @@ class Message:
         Raises:
             DecodeError: It is malformed; see `decode_header` and `decode_chain`.
         """
-        header = decode_header(data)
+        return cls.decode_behind(decode_header(data), data)
+
+    @classmethod
+    def decode_behind(cls, header: Header, data: bytes) -> Self:
+        """Read a datagram whose header `decode_header` has read.
+
+        Raises:
+            DecodeError: The payloads are malformed; see `decode_chain`.
+        """
         payloads = decode_message_chain(header.next_payload, data, HEADER_OCTETS)
         return cls(header, payloads, data)
 
@@ -64,7 +74,7 @@ class Message:
     def encrypted(self) -> EncryptedPayload | EncryptedFragment | None:
         """The encrypted payload that ends the message, if one does."""
         last = self.payloads[-1] if self.payloads else None
-        return last if isinstance(last, EncryptedPayload | EncryptedFragment) else None
+        return last if isinstance(last, _Encrypted) else None
 
     @property
     def associated_data(self) -> bytes:
@@ -110,7 +120,7 @@ def encode_message(header: Header, payloads: Iterable[Payload]) -> bytes:
         LocalError: A payload is too long for its length field.
     """
     first_type, chain = encode_chain(payloads)
-    return _encode_header(header, first_type, len(chain)) + chain
+    return header.encode_before(first_type, len(chain)) + chain
 
 
 def encode_encrypted_prefix(header: Header, inner_type: int, sealed_octets: int) -> bytes:
@@ -128,7 +138,7 @@ def encode_encrypted_prefix(header: Header, inner_type: int, sealed_octets: int)
         LocalError: The content is too long for the payload's length field.
     """
     generic = encode_generic_header(inner_type, sealed_octets)
-    return _encode_header(header, PayloadType.SK, len(generic) + sealed_octets) + generic
+    return header.encode_before(PayloadType.SK, len(generic) + sealed_octets) + generic
 
 
 def encode_fragment_prefix(
@@ -154,8 +164,4 @@ def encode_fragment_prefix(
     ##% than 1), this field MUST be set to zero.
     first = inner_type if number == 1 else PayloadType.NONE
     generic = encode_generic_header(first, FRAGMENT.size + sealed_octets) + FRAGMENT.pack(number, total)
-    return _encode_header(header, PayloadType.SKF, len(generic) + sealed_octets) + generic
-
-
-def _encode_header(header: Header, first_type: int, chain_octets: int) -> bytes:
-    return replace(header, next_payload=first_type, length=HEADER_OCTETS + chain_octets).encode()
+    return header.encode_before(PayloadType.SKF, len(generic) + sealed_octets) + generic

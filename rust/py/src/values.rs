@@ -19,8 +19,8 @@ use crate::processing::{self, ProcessingValues};
 pub(crate) type EndpointValues = (String, u16);
 /// Local end, remote end.
 pub(crate) type PathValues = (EndpointValues, EndpointValues);
-/// First and last address, protocol, first and last port.
-pub(crate) type SelectorValues = (String, String, u8, u16, u16);
+/// First and last address as in a packet, protocol, first and last port.
+pub(crate) type SelectorValues = (PyBackedBytes, PyBackedBytes, u8, u16, u16);
 /// Octets, packets, nanoseconds.
 type LimitValues = (Option<u64>, Option<u64>, Option<u64>);
 
@@ -139,6 +139,16 @@ pub(crate) fn changes(
 /// Parse an address with an optional number of a scope, as in `fe80::1%2`.
 pub(crate) fn address(text: &str) -> PyResult<IpAddr> {
     Ok(endpoint(&(text.to_owned(), 0))?.ip())
+}
+
+/// Parse an address as it is in a packet, of either family.
+fn packed_address(octets: &[u8]) -> PyResult<IpAddr> {
+    if let Ok(v4) = <[u8; 4]>::try_from(octets) {
+        return Ok(v4.into());
+    }
+    <[u8; 16]>::try_from(octets)
+        .map(IpAddr::from)
+        .map_err(|_| local_error(format!("an IP address has no {} octets", octets.len())))
 }
 
 /// Parse a path.
@@ -308,7 +318,7 @@ pub(crate) fn selector_pair(
 
 fn selector(values: &SelectorValues) -> PyResult<TrafficSelector> {
     let (first, last, protocol, first_port, last_port) = values;
-    let addresses = address(first)?..=address(last)?;
+    let addresses = packed_address(first)?..=packed_address(last)?;
     Ports::from_range(*first_port, *last_port)
         .and_then(|ports| TrafficSelector::new(addresses, *protocol, ports))
         .map_err(|error| from_engine(&error))

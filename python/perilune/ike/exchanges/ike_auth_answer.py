@@ -146,11 +146,8 @@ class HalfOpen:
 
     def _require_suite(self, entry: PadEntry) -> None:
         """Make sure that the connection allows the algorithms, chosen before it was known."""
-        chosen = find(Message.decode(self._done.local_message).payloads, SaPayload)
-        if chosen is None:
-            return
         try:
-            choose(entry.proposals, chosen.proposals)
+            choose(entry.proposals, (self._done.chosen,))
         except Refusal as refusal:
             why = f"connection {entry.name} does not allow {self._done.keyed.suite}: {refusal}"
             raise NotAuthentic(why, f"{key_of(entry)}.proposals") from refusal

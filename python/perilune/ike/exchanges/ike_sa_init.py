@@ -24,7 +24,7 @@ from perilune.ike.exchanges.init_done import InitDone, WantedChild, may_fragment
 from perilune.ike.keyed import KeyedSa
 from perilune.ike.names import IkeName
 from perilune.ike.nat import Nat, find_nat, nat_notifies
-from perilune.ike.negotiation import key_exchanges, offer, require_chosen
+from perilune.ike.negotiation import Choice, key_exchanges, offer, require_chosen
 from perilune.ike.received import find, find_error, find_notify, require
 from perilune.ike.refusal import Refusal, refused_by_peer, refused_by_us
 from perilune.ike.retransmission import Retransmission
@@ -237,7 +237,8 @@ class Initiation:
             self._context.registry.touch(self)
 
     def _done(self, message: Message, path: Path) -> InitDone:
-        keyed = self._keyed(message)
+        choice = self._choice(message)
+        keyed = self._keyed(choice, message)
         nat = find_nat(message.payloads, keyed.spi_i, keyed.spi_r, path, pretend=self.entry.encap)
         if self._context.settings.export_keys:
             name = IkeName(self.entry.name, self.id, keyed.spi_i, keyed.spi_r)
@@ -250,17 +251,19 @@ class Initiation:
             local_message=self._request,
             remote_message=message.octets,
             path=self.path,
+            chosen=choice.proposal,
         )
 
-    def _keyed(self, message: Message) -> KeyedSa:
-        header, payloads = message.header, message.payloads
-        if header.spi_r == NO_IKE_SPI:
+    def _choice(self, message: Message) -> Choice:
+        if message.header.spi_r == NO_IKE_SPI:
             raise PeerError("it accepts without an SPI")
         method = self._fresh.key_exchange.method if self._fresh.key_exchange else None
         hint = f"connections.{self.entry.name}.proposals"
-        choice = require_chosen(
-            offer(self.entry.proposals, b"", method), require(payloads, SaPayload).proposals, hint=hint
-        )
+        chosen = require(message.payloads, SaPayload).proposals
+        return require_chosen(offer(self.entry.proposals, b"", method), chosen, hint=hint)
+
+    def _keyed(self, choice: Choice, message: Message) -> KeyedSa:
+        header, payloads = message.header, message.payloads
         nonce_r = require(payloads, NoncePayload).nonce
         shared = self._fresh.finish(choice.key_exchange, payloads)
         if shared is None:

@@ -97,7 +97,7 @@ def _begin(context: Context, table: HalfOpenTable, message: Message, path: Path,
     payloads = _payloads(entry, choice, reply, message, (spi_r, path))
     payloads += vendor_payloads(candidates.modes)
     response = _respond(context, message.header, spi_r, payloads, path)
-    done = _done(entry, keyed, message, response, path)
+    done = _done(entry, choice, keyed, message, response, path)
     half_open = HalfOpen(context, table, done, candidates, now)
     context.registry.put(half_open)
     if context.settings.export_keys:
@@ -147,7 +147,9 @@ def _announces_fragmentation(entry: PadEntry, message: Message) -> bool:
     return theirs is not None and entry.fragmentation is not Fragmentation.NO
 
 
-def _done(entry: PadEntry, keyed: KeyedSa, message: Message, response: bytes, path: Path) -> InitDone:
+def _done(  # noqa: PLR0913, PLR0917 - all that the exchange led to
+    entry: PadEntry, choice: Choice, keyed: KeyedSa, message: Message, response: bytes, path: Path
+) -> InitDone:
     nat = find_nat(message.payloads, keyed.spi_i, NO_IKE_SPI, path, pretend=entry.encap)
     return InitDone(
         keyed=keyed,
@@ -156,6 +158,7 @@ def _done(entry: PadEntry, keyed: KeyedSa, message: Message, response: bytes, pa
         local_message=response,
         remote_message=message.octets,
         path=path,
+        chosen=choice.proposal,
     )
 
 

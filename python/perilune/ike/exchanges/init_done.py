@@ -9,6 +9,7 @@ from perilune.dataplane.events import Flow
 from perilune.ike.keyed import KeyedSa
 from perilune.ike.nat import Nat
 from perilune.model.address import Path
+from perilune.model.proposal import Proposal
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,8 @@ class InitDone:
 
     remote_message: bytes
     path: Path
+    chosen: Proposal
+    """What the responder chose of the initiator's offer."""
 
 
 def may_fragment(entry: PadEntry) -> bool:

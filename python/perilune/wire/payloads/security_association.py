@@ -28,6 +28,7 @@ transform unacceptable (section 3.3.6), not a message malformed.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from struct import Struct
 from typing import ClassVar, Final, Self
 
@@ -143,6 +144,11 @@ def _decode_proposal(body: bytes, start: int, offset: int) -> tuple[Proposal, in
 
 
 def _decode_transforms(body: bytes, offset: int) -> tuple[Transform, ...]:
+    """Return the transforms of a proposal; peers of one configuration say the same again and again."""
+    return (_known_transforms if len(body) <= _LONGEST_KNOWN else _read_transforms)(body, offset)
+
+
+def _read_transforms(body: bytes, offset: int) -> tuple[Transform, ...]:
     transforms: list[Transform] = []
     position = 0
     more = True
@@ -161,6 +167,11 @@ def _decode_transforms(body: bytes, offset: int) -> tuple[Transform, ...]:
             transforms.append(Transform(type_, id_, key_bits, others))
         position = end
     return tuple(transforms)
+
+
+_known_transforms: Final = lru_cache(maxsize=256)(_read_transforms)
+_LONGEST_KNOWN: Final = 256
+"""Octets of transforms that are worth remembering; what is longer is rare, or meant to take memory."""
 
 
 def _decode_attributes(body: bytes, offset: int) -> tuple[int | None, tuple[tuple[int, bytes], ...]]:
