@@ -17,6 +17,7 @@ from rich.console import Console
 
 from benchmarks import report
 from benchmarks.bed import bed
+from benchmarks.chart import draw
 from benchmarks.machine import describe
 from benchmarks.measure import CORES, MEASURES
 from benchmarks.page import renew
@@ -52,6 +53,9 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--page", type=Path, metavar="FILE", help="renew its tables, as docs/performance.md has them"
     )
+    parser.add_argument(
+        "--profile", type=Path, metavar="FILE.svg", help="draw where the time goes there (needs perf)"
+    )
     parser.add_argument("--quiet", action="store_true", help="tables only")
     return parser.parse_args(arguments)
 
@@ -81,6 +85,8 @@ def main() -> int:
     show(console, run.results)
     if options.json:
         run.results.write_json(options.json)
+    if options.profile and run.results.profiles:
+        options.profile.write_text(draw(run.results.profiles))
     if options.page:
         settings = f"{options.rounds} rounds, {options.seconds:g} s of TCP, {options.set_ups} set-ups"
         console.print(f"{options.page}: renewed {', '.join(renew(options.page, run.results, settings))}")

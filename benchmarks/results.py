@@ -12,6 +12,7 @@ from benchmarks.ike.flood import Flooded
 from benchmarks.ike.rate import Kept, Rate
 from benchmarks.machine import describe
 from benchmarks.measure import Sample
+from benchmarks.profile import Profile
 from lab.errors import LabError
 
 ERROR_LENGTH = 600
@@ -32,6 +33,8 @@ class Results:
     """What a flood of first requests did, by daemon."""
     engine: EngineFigures = field(default_factory=EngineFigures)
     """What the engine's own benchmarks found."""
+    profiles: dict[str, Profile] = field(default_factory=dict)
+    """Where the time goes, by what was sent over what."""
     versions: dict[str, str] = field(default_factory=dict)
     """What the programs of the rows say of themselves."""
     left_out: dict[str, str] = field(default_factory=dict)
@@ -72,6 +75,7 @@ class Results:
             "ike_memory": {name: asdict(kept) for name, kept in self.kept.items()},
             "ike_flood": {name: asdict(flood) for name, flood in self.floods.items()},
             "engine": asdict(self.engine),
+            "profiles": {name: asdict(profile) for name, profile in self.profiles.items()},
             "versions": self.versions,
             "left_out": self.left_out,
         }

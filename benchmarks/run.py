@@ -10,14 +10,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
-from benchmarks import engine, machine
+from benchmarks import engine, machine, profile
 from benchmarks.bed import Bed
 from benchmarks.ike import flood, rate
 from benchmarks.ike.pair import CHARON, KINDS
 from benchmarks.measure import CORES, FLOWS, MEASURES, ONCE, Sample, Subject, speed_up, transfer
 from benchmarks.progress import Steps
 from benchmarks.results import Results
-from benchmarks.rows import TUNNELS
+from benchmarks.rows import FORWARDER, OURS, TUNNELS
 from benchmarks.tunnels import Tunnel, wait_for_traffic
 from lab.errors import LabError, MissingProgramError
 from lab.strongswan import require_strongswan
@@ -25,6 +25,8 @@ from lab.strongswan import require_strongswan
 T = TypeVar("T")
 PATIENCE_S = 3.0
 """How long to wait for a quiet machine before each row."""
+PROFILED = {OURS: "perilune", FORWARDER: "bare forwarder"}
+"""Rows that are profiled, by what they are called there."""
 CORE_KINDS = {1: "one_core", 2: "two_cores"}
 
 
@@ -55,6 +57,9 @@ class Run:
                     found.append((f"ike {kind}, {parallel}", self._bind(self._rate, kind, parallel)))
         found += [(f"ike memory, {kind}", self._bind(self._ike_memory, kind)) for kind in KINDS]
         found += [(f"ike flood, {kind}", self._bind(self._ike_flood, kind)) for kind in KINDS]
+        if self.options.profile:
+            chosen = [tunnel for tunnel in TUNNELS if tunnel.name in PROFILED]
+            found += [(f"profile {tunnel.name}", self._bind(self._profile, tunnel)) for tunnel in chosen]
         found += [("engine, packets", self._engine_packets), ("engine, scale", self._engine_scale)]
         return [(name, step) for name, step in found if re.search(self.options.only, name)]
 
@@ -114,6 +119,15 @@ class Run:
         with tunnel.run(self.bed, place) as running:
             wait_for_traffic(self.bed, running)
             yield Subject(self.bed, running, place, self.options.seconds)
+
+    def _profile(self, tunnel: Tunnel) -> str:
+        tunnel.require()
+        short = PROFILED[tunnel.name]
+        with self._up(tunnel) as subject:
+            self.results.profiles[short] = profile.record(subject, "tcp")
+            with self.bed.frames_within_mtu():
+                self.results.profiles[f"{short}, wire"] = profile.record(subject, "wire")
+        return f"{self.results.profiles[short].cpu_s_per_gb:.2f} CPU s/GB"
 
     def _rate(self, kind: str, parallel: int) -> str:
         found = rate.measure(kind, self.bed, self._place(kind), self.options.set_ups, parallel)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
 from benchmarks import engine, report, rows
+from benchmarks.chart import draw
 from benchmarks.ike.rate import Kept, Rate
 from benchmarks.measure import speed_up
 from benchmarks.page import renew, replace
+from benchmarks.profile import Profile, shares
 from benchmarks.results import Results
 from benchmarks.verdicts import Verdict, verdicts
 from lab.errors import LabError
@@ -126,3 +129,25 @@ def test_a_page_without_places_is_an_error(tmp_path: Path) -> None:
 def test_a_table_is_as_wide_in_each_row() -> None:
     for table in report.tables(tunnels(OURS=1.5, STRONGSWAN=22.5)):
         assert {len(row) for row in table.rows} == {len(table.head)}
+
+
+PERF = """\
+# Overhead|Shared Object|Symbol
+    40.00%  |_native.abi3.so  |[.] aws_lc_0_47_0_aes_gcm_encrypt_avx512
+    30.00%  |[kernel.kallsyms]|[k] _copy_to_iter
+    20.00%  |_native.abi3.so  |[.] perilune_engine::inbound::open::h0123456789abcdef
+     5.00%  |[kernel.kallsyms]|[k] veth_xmit
+     5.00%  |libIPSec_MB.so.1 |[.] 0x000000000029c320
+"""
+
+
+def test_samples_are_sorted_by_kind_of_work_and_drawn() -> None:
+    found, symbols = shares(PERF)
+    assert found["encryption"] == pytest.approx(0.45)
+    assert found["copies"] == pytest.approx(0.3)
+    assert found["network path of the kernel"] == pytest.approx(0.05)
+    assert found["own code"] == pytest.approx(0.2)
+    assert symbols[2][0] == "perilune_engine::inbound::open"
+    picture = ElementTree.fromstring(draw({"a & b": Profile(2.0, found, symbols)}))  # noqa: S314  # our own
+    widths = [float(box.attrib["width"]) for box in picture.iterfind("{*}rect") if len(box)]
+    assert len([width for width in widths if width]) == 4
