@@ -120,6 +120,27 @@ def test_batches_form(sites: Sites, gateways: tuple[Gateway, Gateway], tmp_path:
         assert work["segmentation_fallbacks"] == 0
 
 
+@pytest.mark.parametrize("workers", [1, 3])
+def test_workers_share_what_there_is_to_carry(sites: Sites, tmp_path: FilePath, workers: int) -> None:
+    settings = RuntimeSettings(tun_name="tun0", workers=workers)
+    (tmp_path / "web").mkdir()
+    with gateway(sites.gateway_a, settings) as left, gateway(sites.gateway_b, settings) as right:
+        route_into_tunnel(sites.gateway_a, left, other_site=2)
+        route_into_tunnel(sites.gateway_b, right, other_site=1)
+        install((left, right), in_udp(V4))
+        with services(sites.host_b, tmp_path / "web"):
+            for _ in range(4):
+                transfer(sites.host_a, host(2), megabytes=1)
+        assert ping(sites.host_a, host(2)) == 3
+        for runtime in (left, right):
+            tasks = FilePath(f"/proc/{runtime.process.pid}/task").glob("*/comm")
+            names = sorted(
+                name for task in tasks if (name := task.read_text().strip()).startswith("perilune-")
+            )
+            assert names == [f"perilune-{number}" for number in range(workers)]
+            assert lost_packets(runtime) == {}
+
+
 def test_packets_respect_the_mtu(sites: Sites, gateways: tuple[Gateway, Gateway]) -> None:
     install(gateways, V4)
     fits, too_big = str(MTU - 28), str(MTU - 27)

@@ -22,6 +22,7 @@ def read_daemon(reader: Reader) -> DaemonSettings:
         tun=reader.get(keys.TUN),
         wire=_read_wire(reader),
         unmatched=reader.get(keys.UNMATCHED),
+        workers=reader.find(keys.WORKERS),
         mtu=reader.get(keys.MTU),
         icmp_unprotected=reader.get(keys.ICMP_UNPROTECTED),
         icmp_protected=reader.get(keys.ICMP_PROTECTED),

@@ -44,6 +44,9 @@ class DaemonSettings:
     unmatched: Unmatched = Unmatched.BYPASS
     """What becomes of packets between those interfaces that no policy selects."""
 
+    workers: int | None = None
+    """How many threads carry packets; None is as many as there are processors, at most 8."""
+
     mtu: int = 1400
     """MTU of the TUN device in octets: what fits through the tunnel unfragmented."""
 

@@ -44,6 +44,7 @@ def runtime_settings(daemon: DaemonSettings) -> RuntimeSettings:
         wire=daemon.wire,
         ike_port=daemon.port,
         nat_t_port=daemon.port_nat_t,
+        workers=daemon.workers,
         mark=daemon.fwmark or None,
         icmp=IcmpControls(accepted=daemon.icmp_unprotected, least_path_mtu=daemon.least_path_mtu),
     )

@@ -71,7 +71,7 @@ class Engine:
 
 @final
 class Runtime:
-    """A device, sockets, and a thread for each direction.
+    """A device, sockets, and threads that carry packets.
 
     The device is the name of a TUN device and whether it can tell users apart, or the names of the inner and
     the outer of two interfaces.
@@ -85,11 +85,11 @@ class Runtime:
         cls,
         *,
         device: tuple[str, bool] | tuple[str, str],
-        local_addresses: list[str],
-        ports: tuple[int, int],
+        local: tuple[list[str], int, int],
         raw_esp: bool,
         mark: int | None,
         icmp: tuple[list[tuple[bool, int, int | None]], int],
+        workers: int | None,
     ) -> Runtime:
         """Open everything and start the threads."""
 

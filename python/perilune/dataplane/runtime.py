@@ -43,7 +43,11 @@ class RuntimeSettings:
     """Whether ESP without UDP can be sent and received; needs CAP_NET_RAW."""
 
     tells_users: bool = False
-    """Whether the TUN device is to be one for `know_users`, which costs the kernel some megabytes."""
+    """Whether the TUN device is to be one for `know_users`, which costs the kernel some megabytes; with more
+    than one worker it is in any case."""
+
+    workers: int | None = None
+    """How many threads carry packets, 1 to 64; None is as many as this process has processors, at most 8."""
 
     mark: int | None = None
     """SO_MARK of everything that is sent, so that routing can keep it out of the TUN device."""
@@ -82,11 +86,11 @@ class Runtime:
         wire = settings.wire
         self._native = NativeRuntime(
             device=(wire.inside, wire.outside) if wire else (settings.tun_name, settings.tells_users),
-            local_addresses=[str(address) for address in settings.local_addresses],
-            ports=(settings.ike_port, settings.nat_t_port),
+            local=([str(one) for one in settings.local_addresses], settings.ike_port, settings.nat_t_port),
             raw_esp=settings.raw_esp,
             mark=settings.mark,
             icmp=_native_icmp(settings.icmp),
+            workers=settings.workers,
         )
 
     @property

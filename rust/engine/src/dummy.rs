@@ -7,7 +7,7 @@ use crate::change::SaId;
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::mode::Parts;
-use crate::outbound::OutboundWorker;
+use crate::outbound::{OutboundWorker, outermost};
 use crate::outer_header::OuterHeader;
 use crate::processing::Protocol;
 use crate::sealed_batch::SealedBatch;
@@ -70,6 +70,9 @@ impl Engine {
         let entry = entry.ok_or(EngineError::UnknownSa(id))?;
         if entry.sa.common.protection.protocol() == Protocol::Ah {
             return Err(EngineError::Form("AH has no dummy packets"));
+        }
+        if !out.has_turn(outermost(tables, &entry.sa)) {
+            return Ok(false);
         }
         let header = OuterHeader {
             source: entry.path.local.ip(),

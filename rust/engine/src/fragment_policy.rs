@@ -13,7 +13,7 @@ use perilune_wire::segment::Superpacket;
 use crate::change::{Action, Direction};
 use crate::drop_reason::DropReason;
 use crate::engine::Engine;
-use crate::outbound::{Flow, Outgoing, bypass};
+use crate::outbound::{Flow, Outgoing, bypass, outermost};
 use crate::sa::{OutboundSa, SadEntry};
 use crate::sealed_batch::SealedBatch;
 use crate::spd::{Spd, SpdEntry};
@@ -98,7 +98,8 @@ impl Engine {
         if !self.is_usable(&entry.sa, outgoing.now) {
             return None;
         }
-        if out.free() < WORST_OCTETS && !out.is_empty() {
+        let is_full = out.free() < WORST_OCTETS && !out.is_empty();
+        if is_full || !out.has_turn(outermost(tables, &entry.sa)) {
             return Some(Flow::Break(outgoing.from));
         }
         let fragment = octets_of(&outgoing.packet);

@@ -72,6 +72,7 @@ mod suite;
 mod tables;
 mod time;
 mod transform;
+mod turn;
 mod whole_packet;
 mod windows;
 

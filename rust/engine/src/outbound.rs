@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use perilune_wire::flow::FlowKey;
 use perilune_wire::icmp;
@@ -20,6 +21,7 @@ use crate::sealed_batch::SealedBatch;
 use crate::spd::SpdEntry;
 use crate::tables::Tables;
 use crate::time::Instant;
+use crate::whole_packet::MAX_NESTING;
 
 /// What one thread that seals keeps to itself.
 pub struct OutboundWorker {
@@ -237,7 +239,7 @@ impl Engine {
         }
     }
 
-    /// Send a frame on an SA; `None` when that has ended.
+    /// Send a frame on an SA, when that has its turn; `None` when it has ended.
     #[inline]
     pub(crate) fn send_on(
         &self,
@@ -248,6 +250,9 @@ impl Engine {
         out: &mut SealedBatch,
     ) -> Option<Flow> {
         self.is_usable(&entry.sa, outgoing.now).then(|| {
+            if !out.has_turn(outermost(tables, &entry.sa)) {
+                return Flow::Break(outgoing.from);
+            }
             if entry.sa.common.is_plain_tunnel() && fits_path(entry, outgoing) {
                 self.protect(policy, entry, outgoing, out)
             } else {
@@ -361,6 +366,22 @@ fn fits_path(entry: &SadEntry<OutboundSa>, outgoing: &Outgoing<'_>) -> bool {
     let octets = outgoing.packet.octets(outgoing.from);
     let mtu = entry.tunnel_mtu(outgoing.now);
     mtu.is_none_or(|mtu| octets <= mtu)
+}
+
+/// The SA that packets of this one leave in. Those within it need no turn of their own: what they have
+/// is sent in the same order.
+pub(crate) fn outermost<'a>(tables: &'a Tables, sa: &'a Arc<OutboundSa>) -> &'a Arc<OutboundSa> {
+    let mut outer = sa;
+    for _ in 0..MAX_NESTING {
+        let Some(within) = &outer.common.within else {
+            break;
+        };
+        match tables.outbound.get(&(within.spi, within.remote)) {
+            Some(next) => outer = &next.sa,
+            None => break,
+        }
+    }
+    outer
 }
 
 /// Send a frame in the clear, cut but not sealed.

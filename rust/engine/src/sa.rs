@@ -22,6 +22,7 @@ use crate::sequence::OutboundSequence;
 use crate::stats::SaStats;
 use crate::suite::Suite;
 use crate::time::Instant;
+use crate::turn::Turn;
 use crate::windows::Windows;
 
 const LAST_RESERVED_SPI: u32 = 255;
@@ -64,6 +65,7 @@ pub(crate) struct InboundSa {
 pub(crate) struct OutboundSa {
     pub(crate) common: Arc<SaCommon>,
     pub(crate) sequence: OutboundSequence,
+    pub(crate) turn: Turn,
     pub(crate) path_mtu: PathMtu,
     waits_for: Option<Arc<AtomicBool>>,
 }
@@ -321,6 +323,7 @@ impl SadEntry<OutboundSa> {
         let sa = OutboundSa {
             common: Arc::new(SaCommon::new(config, form, now)?),
             sequence: OutboundSequence::new(config.esn, &config.sequence),
+            turn: Turn::default(),
             path_mtu: PathMtu::new(&config.processing),
             waits_for: config.ready_after.map(awaited).transpose()?,
         };

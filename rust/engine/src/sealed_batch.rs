@@ -1,6 +1,7 @@
 //! Packets ready to be sent, laid out so that one run is one `sendmsg` with `UDP_SEGMENT`.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use perilune_wire::extension_header::ESP;
 use perilune_wire::ip::{self, UDP};
@@ -8,6 +9,8 @@ use perilune_wire::ip::{self, UDP};
 use crate::outer_header::OuterHeader;
 use crate::path::{Encapsulation, Path};
 use crate::processing::Processing;
+use crate::sa::OutboundSa;
+use crate::turn::Sender;
 use crate::whole_packet::{finish_udp, udp_header};
 
 /// Most segments in one run (the kernel's `UDP_MAX_SEGMENTS` was 64 before Linux 6.9).
@@ -56,6 +59,10 @@ pub struct SealedBatch {
     run_open: bool,
     bypass: Vec<Range<usize>>,
     whole: Vec<Range<usize>>,
+    /// `None` for one that takes no turns.
+    sender: Option<Sender>,
+    /// SAs whose turn is this batch's until it is emptied.
+    turns: Vec<Arc<OutboundSa>>,
 }
 
 impl SealedBatch {
@@ -73,7 +80,18 @@ impl SealedBatch {
             run_open: false,
             bypass: Vec::with_capacity(256),
             whole: Vec::new(),
+            sender: None,
+            turns: Vec::new(),
         }
+    }
+
+    /// The same for one of several threads whose packets are to leave in the order of their sequence
+    /// numbers: while it has packets of an SA, all other such batches get none of that SA. So it has to
+    /// be sent and emptied soon, and a thread must not have two.
+    pub fn in_turn(octets: usize) -> Self {
+        let mut batch = Self::with_capacity(octets);
+        batch.sender = Some(Sender::new());
+        batch
     }
 
     /// What to send, in order.
@@ -123,6 +141,35 @@ impl SealedBatch {
         self.run_open = false;
         self.bypass.clear();
         self.whole.clear();
+        for sa in self.turns.drain(..) {
+            sa.turn.end();
+        }
+    }
+
+    /// Have the turn of an SA, if need be after a wait.
+    ///
+    /// Returns:
+    /// `false` when it is another's and this batch has something to send before it may wait.
+    #[inline]
+    pub(crate) fn has_turn(&mut self, sa: &Arc<OutboundSa>) -> bool {
+        match &self.sender {
+            Some(sender) if !sa.turn.is_of(sender) => self.take_turn(sa),
+            _ => true,
+        }
+    }
+
+    fn take_turn(&mut self, sa: &Arc<OutboundSa>) -> bool {
+        let Some(sender) = &self.sender else {
+            return true;
+        };
+        if !sa.turn.take(sender) {
+            if !self.turns.is_empty() || !self.is_empty() {
+                return false;
+            }
+            sa.turn.wait(sender);
+        }
+        self.turns.push(Arc::clone(sa));
+        true
     }
 
     /// Octets of free space.
@@ -192,6 +239,12 @@ impl SealedBatch {
         self.used = self.used.saturating_add(octets);
         self.bypass.push(offset..self.used);
         self.run_open = false;
+    }
+}
+
+impl Drop for SealedBatch {
+    fn drop(&mut self) {
+        self.clear();
     }
 }
 

@@ -83,6 +83,10 @@ macro_rules! io_counts {
         pub(crate) struct Work { $(pub(crate) $field: AtomicU64,)+ }
 
         impl Work {
+            fn add(&self, other: &IoCounts) {
+                $(self.$field.fetch_add(other.$field, Ordering::Relaxed);)+
+            }
+
             fn counts(&self) -> IoCounts {
                 IoCounts { $($field: self.$field.load(Ordering::Relaxed),)+ }
             }
@@ -135,6 +139,14 @@ impl Counters {
         if let Some(counter) = self.drops.get(reason as usize) {
             counter.fetch_add(packets as u64, Ordering::Relaxed);
         }
+    }
+
+    /// Count what others have counted, too.
+    pub(crate) fn add(&self, others: &Self) {
+        for (counter, more) in self.drops.iter().zip(&others.drops) {
+            counter.fetch_add(more.load(Ordering::Relaxed), Ordering::Relaxed);
+        }
+        self.work.add(&others.counts());
     }
 
     /// How many packets were lost for each reason, in the order of [`IoDrop::ALL`].

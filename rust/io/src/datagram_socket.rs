@@ -95,6 +95,20 @@ pub(crate) struct Binding {
     pub(crate) mark: Option<u32>,
     /// What becomes of packets that must not be fragmented and do not fit.
     pub(crate) whole: Discovery,
+    /// Whether others of this process are to have the same port.
+    pub(crate) sharing: Sharing,
+}
+
+/// Who else receives on a port. The kernel hands all that comes from one address and port to the same
+/// of the sockets that share it (`SO_REUSEPORT` of socket(7)), so what one peer sends stays in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sharing {
+    /// Nobody.
+    Alone,
+    /// Those who come later; nobody may be there yet.
+    First,
+    /// The first and others.
+    Further,
 }
 
 impl DatagramSocket {
@@ -125,7 +139,14 @@ impl DatagramSocket {
         set_family_options(&socket, local).map_err(refused("options"))?;
         set_discovery(&socket, local, settings.whole).map_err(refused("IP_MTU_DISCOVER"))?;
         grow_buffers(&socket);
+        if settings.sharing == Sharing::Further {
+            share(&socket).map_err(refused("SO_REUSEPORT"))?;
+        }
         socket.bind(&local.into()).map_err(refused("bind"))?;
+        if settings.sharing == Sharing::First {
+            // Not before it is bound: another program on this port has to be an error.
+            share(&socket).map_err(refused("SO_REUSEPORT"))?;
+        }
         let bound = socket.local_addr().map_err(refused("getsockname"))?;
         Ok(Self {
             socket,
@@ -271,6 +292,10 @@ pub(crate) fn drop_reason(error: &io::Error) -> IoDrop {
         Some(libc::EMSGSIZE) => IoDrop::SendTooBig,
         _ => IoDrop::SendRefused,
     }
+}
+
+fn share(socket: &Socket) -> io::Result<()> {
+    set_option(socket, libc::SOL_SOCKET, libc::SO_REUSEPORT, &1)
 }
 
 /// Packet-info and traffic class with what is received.

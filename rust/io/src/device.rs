@@ -11,7 +11,6 @@ use crate::counters::{Counters, IoDrop, add};
 use crate::error::IoError;
 use crate::frame_buffer::FrameBuffer;
 use crate::tun::Tun;
-use crate::wire_port::WirePort;
 
 /// Where in a host or a network IPsec is.
 #[derive(Clone, Debug)]
@@ -61,10 +60,12 @@ pub(crate) struct Boundary<'a> {
 }
 
 impl Device {
-    /// Open what the placement names.
-    pub(crate) fn open(placement: &Placement) -> Result<Self, IoError> {
+    /// Open what the placement names, for so many workers.
+    pub(crate) fn open(placement: &Placement, workers: usize) -> Result<Self, IoError> {
         match placement {
-            Placement::Tun { name, tells_users } => Tun::open(name, *tells_users).map(Self::Tun),
+            Placement::Tun { name, tells_users } => {
+                Tun::open(name, workers, *tells_users).map(Self::Tun)
+            }
             Placement::Wire(settings) => {
                 BumpInTheWire::open(settings).map(|bump| Self::Wire(Box::new(bump)))
             }
@@ -90,23 +91,33 @@ impl Device {
         }
     }
 
+    /// What tells a worker that it may have frames to read.
+    pub(crate) fn queues_of(&self, worker: usize) -> Vec<BorrowedFd<'_>> {
+        match self {
+            Self::Tun(tun) => tun.queues_of(worker),
+            Self::Wire(bump) if worker == 0 => vec![bump.inside().as_fd()],
+            Self::Wire(_) => Vec::new(),
+        }
+    }
+
     /// Let other users' packets be read.
-    pub(crate) fn pass_turn(&self) {
-        if let Self::Tun(tun) = self {
+    pub(crate) fn pass_turn(&self, worker: usize) {
+        if let (Self::Tun(tun), 0) = (self, worker) {
             tun.pass_turn();
         }
     }
 
-    /// Read one frame of the protected side.
-    pub(crate) fn read(&self, frame: &mut FrameBuffer) -> Result<(), DeviceError> {
+    /// Read one frame of the protected side that is a worker's.
+    pub(crate) fn read(&self, worker: usize, frame: &mut FrameBuffer) -> Result<(), DeviceError> {
         match self {
             Self::Tun(tun) => {
-                let (octets, user) = tun.read(frame.room())?;
+                let (octets, user) = tun.read(worker, frame.room())?;
                 frame.fill(octets);
                 frame.set_user(user);
                 Ok(())
             }
-            Self::Wire(bump) => bump.inside().read(frame),
+            Self::Wire(bump) if worker == 0 => bump.inside().read(frame),
+            Self::Wire(_) => Err(DeviceError::WouldBlock),
         }
     }
 
@@ -126,12 +137,13 @@ impl Device {
     /// Hand an opened frame, a virtio header and a packet, to the protected side.
     pub(crate) fn write(
         &self,
+        worker: usize,
         frame: &[u8],
         counters: &Counters,
         now: Instant,
     ) -> Result<(), Lost> {
         let written = match self {
-            Self::Tun(tun) => tun.write(frame),
+            Self::Tun(tun) => tun.write(worker, frame),
             Self::Wire(bump) => return bump.write(frame, counters, now),
         };
         match written {
@@ -179,15 +191,6 @@ impl Device {
             for port in [bump.inside(), bump.outside()] {
                 counters.drop_packets(IoDrop::PortOverflow, port.take_overflows());
             }
-        }
-    }
-}
-
-impl AsFd for Device {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        match self {
-            Self::Tun(tun) => tun.as_fd(),
-            Self::Wire(bump) => WirePort::as_fd(bump.inside()),
         }
     }
 }

@@ -17,7 +17,7 @@ pub struct Dummies {
     pub octets: u16,
 }
 
-/// Seals dummies beside the worker that reads the device.
+/// Seals dummies beside the workers that read the device.
 pub(crate) struct DummyWorker {
     engine: OutboundWorker,
     batch: SealedBatch,
@@ -27,7 +27,7 @@ impl DummyWorker {
     pub(crate) fn new(engine: &Engine) -> Self {
         Self {
             engine: engine.outbound_worker(),
-            batch: SealedBatch::with_capacity(SealedBatch::DEFAULT_OCTETS),
+            batch: SealedBatch::in_turn(SealedBatch::DEFAULT_OCTETS),
         }
     }
 
@@ -43,7 +43,7 @@ impl DummyWorker {
             let sent = shared
                 .engine
                 .fill_with_dummies(engine, (sa, least), octets, now, batch);
-            send_batch(shared, batch);
+            send_batch(shared, 0, batch);
             sent
         };
         wanted.iter().map(|one| fill(one).ok()).collect()

@@ -1,7 +1,6 @@
 //! What the workers tell whoever drives them: one bounded queue with one file descriptor.
 
 use std::collections::VecDeque;
-use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -137,10 +136,11 @@ impl AsFd for EventQueue {
 /// Wait until one of the descriptors has something to read, or an error.
 ///
 /// Returns which of them do; none after `timeout` (`None` waits for ever) or a signal handler.
+#[cfg(test)]
 pub(crate) fn wait_readable(
     descriptors: &[BorrowedFd<'_>],
     timeout: Option<std::time::Duration>,
-) -> io::Result<Vec<bool>> {
+) -> std::io::Result<Vec<bool>> {
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
     let mut polled: Vec<_> = descriptors

@@ -12,9 +12,9 @@ use perilune_wire::ip::ICMPV6;
 
 use crate::bump_in_the_wire::BumpInTheWire;
 use crate::clock;
-use crate::counters::{IoDrop, add};
+use crate::counters::{Counters, IoDrop, add};
 use crate::device::{Boundary, DeviceError, Lost};
-use crate::event_queue::{IoEvent, wait_readable};
+use crate::event_queue::IoEvent;
 use crate::frame_buffer::FrameBuffer;
 use crate::message::{RECEIVE_MESSAGES, ReceiveBuffers, Received};
 use crate::raw_socket::{RawSocket, RawUse};
@@ -26,98 +26,67 @@ const BURST_CALLS: usize = 4;
 /// Most frames of the wire before the sockets have their turn.
 const BURST_FRAMES: usize = 64;
 
-/// The thread that reads the sockets, and the outer interface of a bump in the wire.
+/// The half of a worker that reads its sockets, and the outer interface of a bump in the wire.
 pub(crate) struct InboundWorker {
     buffers: ReceiveBuffers,
+    /// For frames of the wire.
+    frame: FrameBuffer,
     opener: Opener,
 }
 
 /// What handles a received datagram, apart from the buffers that the datagram lies in.
 struct Opener {
     shared: Arc<Shared>,
+    number: usize,
     engine: EngineWorker,
     batch: OpenedBatch,
     /// When the message under way was taken up: one look at the clock for all its datagrams.
     now: Instant,
 }
 
+/// What a worker receives from.
 #[derive(Clone, Copy)]
-enum Source<'a> {
+pub(crate) enum Source<'a> {
     Udp(&'a UdpSocket),
     Raw(&'a RawSocket),
 }
 
 impl InboundWorker {
-    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>, number: usize) -> Self {
         let engine = shared.engine.inbound_worker();
         let batch = OpenedBatch::with_capacity(OpenedBatch::DEFAULT_OCTETS);
         let opener = Opener {
             shared,
+            number,
             engine,
             batch,
             now: clock::now(),
         };
         Self {
             buffers: ReceiveBuffers::new(),
+            frame: FrameBuffer::new(),
             opener,
         }
     }
 
-    /// Work until the runtime stops or the device is gone.
-    pub(crate) fn run(mut self) {
-        let shared = Arc::clone(&self.opener.shared);
-        let udp = shared.sockets.udp.iter().map(Source::Udp);
-        let sources: Vec<_> = udp
-            .chain(shared.sockets.raw.iter().map(Source::Raw))
-            .collect();
-        let kick = &shared.inbound_kick;
-        let mut wire = shared.device.unprotected().map(Wire::new);
-        let outside = wire.iter().map(|wire| wire.bump.outside().as_fd());
-        let descriptors: Vec<_> = outside
-            .chain(sources.iter().map(|source| source.as_fd()))
-            .chain([kick.as_fd(), shared.stop.as_fd()])
-            .collect();
-        while !shared.is_stopping() {
-            // An error can only be a lack of memory: the next turn asks again.
-            let Ok(readable) = wait_readable(&descriptors, None) else {
-                continue;
-            };
-            if kick.take() {
-                self.opener.engine.refresh();
-                shared.tell_engine_events();
-            }
-            let mut readable = readable.into_iter();
-            let mut result = Ok(());
-            if let Some(wire) = &mut wire
-                && readable.next() == Some(true)
-            {
-                result = wire.receive(&mut self.opener);
-            }
-            let readable = sources.iter().zip(readable);
-            for (source, _) in readable.filter(|(_, readable)| *readable) {
-                result = result.and_then(|()| self.receive(*source));
-            }
-            if let Err(lost) = result {
-                return shared.lose_device(lost);
-            }
-        }
+    /// Let go of what was removed.
+    pub(crate) fn refresh(&mut self) {
+        self.opener.engine.refresh();
     }
 
-    fn receive(&mut self, source: Source<'_>) -> Result<(), Lost> {
+    /// Take what waits in a socket, a few calls' worth, to the device.
+    pub(crate) fn receive(&mut self, source: Source<'_>) -> Result<(), Lost> {
         for _ in 0..BURST_CALLS {
             let count = match self.buffers.receive(source.as_fd()) {
                 Ok(count) => count,
                 Err(error) => {
                     if error.kind() != io::ErrorKind::WouldBlock {
-                        self.opener
-                            .shared
-                            .counters
-                            .drop_packets(IoDrop::ReceiveError, 1);
+                        self.opener.counters().drop_packets(IoDrop::ReceiveError, 1);
                     }
                     return Ok(());
                 }
             };
-            add(&self.opener.shared.counters.work.receive_messages, count);
+            add(&self.opener.counters().work.receive_messages, count);
             for mut message in self.buffers.messages(count) {
                 self.opener.take_message(source, &mut message)?;
             }
@@ -129,52 +98,42 @@ impl InboundWorker {
         }
         Ok(())
     }
-}
 
-/// The unprotected side of a bump in the wire.
-struct Wire<'a> {
-    bump: &'a BumpInTheWire,
-    frame: FrameBuffer,
-}
-
-impl<'a> Wire<'a> {
-    fn new(bump: &'a BumpInTheWire) -> Self {
-        let frame = FrameBuffer::new();
-        Self { bump, frame }
-    }
-
-    /// Take frames that are not for us.
-    fn receive(&mut self, opener: &mut Opener) -> Result<(), Lost> {
-        let (shared, worker) = (&opener.shared, &mut opener.engine);
+    /// Take frames from the outside of a bump in the wire that are not for us.
+    pub(crate) fn pass_frames(&mut self, bump: &BumpInTheWire) -> Result<(), Lost> {
+        let (shared, worker) = (&self.opener.shared, &mut self.opener.engine);
+        let counters = shared.counters(self.opener.number);
         for _ in 0..BURST_FRAMES {
-            match self.bump.outside().read(&mut self.frame) {
+            match bump.outside().read(&mut self.frame) {
                 Ok(()) => {}
                 Err(DeviceError::WouldBlock) => break,
                 Err(DeviceError::Gone(lost)) => return Err(lost),
                 Err(DeviceError::Packet) => {
-                    shared.counters.drop_packets(IoDrop::DeviceRead, 1);
+                    counters.drop_packets(IoDrop::DeviceRead, 1);
                     break;
                 }
             }
             let boundary = Boundary {
                 engine: &shared.engine,
-                counters: &shared.counters,
+                counters,
                 now: clock::now(),
             };
-            self.bump.take_from_outside(&self.frame, worker, boundary);
+            bump.take_from_outside(&self.frame, worker, boundary);
         }
-        if shared.device.take_time_short() {
-            shared.outbound_kick.raise();
-        }
+        shared.tell_time_is_short();
         shared.tell_engine_events();
         Ok(())
     }
 }
 
 impl Opener {
+    fn counters(&self) -> &Counters {
+        self.shared.counters(self.number)
+    }
+
     fn take_message(&mut self, source: Source<'_>, message: &mut Received<'_>) -> Result<(), Lost> {
         self.now = clock::now();
-        let counters = &self.shared.counters;
+        let counters = self.counters();
         if message.truncated {
             counters.drop_packets(IoDrop::ReceiveTruncated, 1);
             return Ok(());
@@ -236,11 +195,10 @@ impl Opener {
                 );
             }
             Payload::Malformed => {
-                self.shared
-                    .counters
+                self.counters()
                     .drop_packets(IoDrop::EncapsulationMalformed, 1);
             }
-            Payload::NatKeepalive => add(&self.shared.counters.work.keepalives_received, 1),
+            Payload::NatKeepalive => add(&self.counters().work.keepalives_received, 1),
         }
         Ok(())
     }
@@ -253,7 +211,7 @@ impl Opener {
             data: message.to_vec(),
         };
         if !self.shared.events.push_datagram(event) {
-            self.shared.counters.drop_packets(IoDrop::IkeQueueFull, 1);
+            self.counters().drop_packets(IoDrop::IkeQueueFull, 1);
         }
     }
 
@@ -267,21 +225,20 @@ impl Opener {
 
     /// Write what was opened to the device.
     fn write(&mut self) -> Result<(), Lost> {
-        let shared = &self.shared;
+        let (shared, number) = (&self.shared, self.number);
+        let counters = shared.counters(number);
         for frame in self.batch.frames() {
-            shared.device.write(frame, &shared.counters, self.now)?;
+            shared.device.write(number, frame, counters, self.now)?;
         }
         self.batch.clear();
-        if shared.device.take_time_short() {
-            shared.outbound_kick.raise();
-        }
+        shared.tell_time_is_short();
         shared.tell_engine_events();
         Ok(())
     }
 }
 
 impl<'a> Source<'a> {
-    fn as_fd(self) -> BorrowedFd<'a> {
+    pub(crate) fn as_fd(self) -> BorrowedFd<'a> {
         match self {
             Self::Udp(socket) => socket.as_fd(),
             Self::Raw(socket) => socket.as_fd(),

@@ -1,7 +1,7 @@
 //! Devices, sockets and threads around the engine; the home of `unsafe`.
 //!
-//! [`Runtime`] is where to start: it opens a device ([`Placement`]) and the sockets, and runs one
-//! thread for each direction. Packets that are lost here are counted ([`IoDrop`]); nothing that a peer
+//! [`Runtime`] is where to start: it opens a device ([`Placement`]) and the sockets, and runs
+//! workers, threads that each have a queue of the device and sockets of their own. Packets that are lost here are counted ([`IoDrop`]); nothing that a peer
 //! or the network does ends a thread.
 #![cfg_attr(
     test,
@@ -30,6 +30,7 @@ mod neighbor_queue;
 mod neighbor_table;
 mod outbound_worker;
 mod raw_socket;
+mod readiness;
 mod runtime;
 mod sockets;
 mod tun;
@@ -38,6 +39,7 @@ mod user_queues;
 mod user_steering;
 mod whole_packets;
 mod wire_port;
+mod worker;
 
 pub use bump_in_the_wire::WireSettings;
 pub use counters::{Counters, IoCounts, IoDrop};

@@ -1,9 +1,7 @@
-//! From the protected side to the network: classify, seal, send; and what has to happen in time.
+//! From the protected side to the network: classify, seal, send.
 
 use std::net::SocketAddr;
-use std::os::fd::AsFd;
 use std::sync::Arc;
-use std::time::Duration;
 
 use perilune_engine::{
     Encapsulation, Instant, OutboundWorker as EngineWorker, Path, Progress, SealedBatch,
@@ -15,63 +13,50 @@ use crate::clock;
 use crate::counters::{IoDrop, add};
 use crate::datagram_socket::Run;
 use crate::device::{Boundary, DeviceError, Lost};
-use crate::event_queue::wait_readable;
 use crate::frame_buffer::FrameBuffer;
 use crate::runtime::Shared;
 
 /// Most frames read before what they became is sent and the time is looked at.
 const BURST_FRAMES: usize = 64;
 
-/// The thread that reads the protected side's device.
+/// The half of a worker that reads a queue of the protected side's device.
 pub(crate) struct OutboundWorker {
     shared: Arc<Shared>,
+    number: usize,
     engine: EngineWorker,
     frame: FrameBuffer,
     batch: SealedBatch,
-    next_timeout: Option<Instant>,
 }
 
 impl OutboundWorker {
-    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>, number: usize) -> Self {
         let engine = shared.engine.outbound_worker();
-        let batch = SealedBatch::with_capacity(SealedBatch::DEFAULT_OCTETS);
+        let batch = SealedBatch::in_turn(SealedBatch::DEFAULT_OCTETS);
         Self {
             shared,
+            number,
             engine,
             frame: FrameBuffer::new(),
             batch,
-            next_timeout: None,
         }
     }
 
-    /// Work until the runtime stops or the device is gone.
-    pub(crate) fn run(mut self) {
-        while !self.shared.is_stopping() {
-            let worked = self.read_burst().and_then(|burst| {
-                if matches!(burst, Burst::Drained) {
-                    self.wait();
-                }
-                self.look_at_time()
-            });
-            if let Err(lost) = worked {
-                return self.shared.lose_device(lost);
-            }
-        }
-    }
-
-    /// Read until the device is empty or a burst is full, and send what came of it.
-    fn read_burst(&mut self) -> Result<Burst, Lost> {
+    /// Read until the queue is empty or a burst is full, and send what came of it.
+    pub(crate) fn read_burst(&mut self) -> Result<Burst, Lost> {
+        let shared = Arc::clone(&self.shared);
         let mut burst = Burst::More;
-        self.shared.device.pass_turn();
+        shared.device.pass_turn(self.number);
         for _ in 0..BURST_FRAMES {
-            match self.shared.device.read(&mut self.frame) {
+            match shared.device.read(self.number, &mut self.frame) {
                 Ok(()) => self.seal(),
                 Err(DeviceError::WouldBlock) => {
                     burst = Burst::Drained;
                     break;
                 }
                 Err(DeviceError::Packet) => {
-                    self.shared.counters.drop_packets(IoDrop::DeviceRead, 1);
+                    shared
+                        .counters(self.number)
+                        .drop_packets(IoDrop::DeviceRead, 1);
                     burst = Burst::Drained;
                     break;
                 }
@@ -84,7 +69,7 @@ impl OutboundWorker {
 
     fn seal(&mut self) {
         let (shared, batch, now) = (&self.shared, &mut self.batch, clock::now());
-        let (engine, counters) = (shared.engine.as_ref(), &shared.counters);
+        let (engine, counters) = (shared.engine.as_ref(), shared.counters(self.number));
         add(&counters.work.device_reads, 1);
         let boundary = Boundary {
             engine,
@@ -99,27 +84,18 @@ impl OutboundWorker {
             return;
         };
         while engine.seal_of(user, &mut self.engine, frame, now, batch) == Progress::Full {
-            send_batch(shared, batch);
+            send_batch(shared, self.number, batch);
         }
     }
 
     /// Send what was sealed, run by run, and what bypasses IPsec.
     fn send(&mut self) {
-        send_batch(&self.shared, &mut self.batch);
+        send_batch(&self.shared, self.number, &mut self.batch);
     }
 
-    /// Do what is due, and what a change of the databases made possible.
-    fn look_at_time(&mut self) -> Result<(), Lost> {
-        let now = clock::now();
-        let kicked = self.shared.outbound_kick.take();
-        if !kicked && self.next_timeout.is_none_or(|at| now < at) {
-            return Ok(());
-        }
+    /// Send what was held and has an SA now.
+    pub(crate) fn release_held(&mut self, now: Instant) {
         let engine = Arc::clone(&self.shared.engine);
-        self.engine.refresh();
-        let of_device = self.shared.device.on_time(&self.shared.counters, now)?;
-        let deadlines = [engine.on_time(now), of_device];
-        self.next_timeout = deadlines.into_iter().flatten().min();
         while engine.has_released() {
             let progress = engine.release_held(&mut self.engine, now, &mut self.batch);
             self.send();
@@ -127,37 +103,23 @@ impl OutboundWorker {
                 break;
             }
         }
-        self.shared.tell_engine_events();
-        Ok(())
     }
 
-    fn wait(&self) {
-        let shared = &self.shared;
-        if shared.device.take_time_short() {
-            shared.outbound_kick.raise();
-        }
-        let until = self
-            .next_timeout
-            .map(|at| Duration::from_nanos(at.since(clock::now()).0));
-        let descriptors = [
-            shared.device.as_fd(),
-            shared.stop.as_fd(),
-            shared.outbound_kick.as_fd(),
-        ];
-        // An error here can only be a lack of memory: the next turn asks again.
-        let _ = wait_readable(&descriptors, until);
+    /// Let go of what was removed.
+    pub(crate) fn refresh(&mut self) {
+        self.engine.refresh();
     }
 }
 
 /// Whether the device may have more to read.
-enum Burst {
+pub(crate) enum Burst {
     More,
     Drained,
 }
 
-/// Send the runs, the whole packets and the bypassed ones of a batch, and empty it; tell senders
-/// what the engine has to tell them.
-pub(crate) fn send_batch(shared: &Shared, batch: &mut SealedBatch) {
+/// Send the runs, the whole packets and the bypassed ones of a batch through the sockets of a worker,
+/// and empty it; tell senders what the engine has to tell them.
+pub(crate) fn send_batch(shared: &Shared, worker: usize, batch: &mut SealedBatch) {
     for run in batch.runs() {
         let Path { local, remote } = run.path;
         let payload = batch.octets(run);
@@ -169,11 +131,11 @@ pub(crate) fn send_batch(shared: &Shared, batch: &mut SealedBatch) {
             payload,
             segment_octets: run.segment_size,
         };
-        send_run(shared, run.encapsulation, &run_out);
+        send_run(shared, worker, run.encapsulation, &run_out);
     }
-    let counters = &shared.counters;
+    let counters = shared.counters(worker);
     for packet in batch.whole() {
-        match send_whole(shared, packet) {
+        match send_whole(shared, worker, packet) {
             Ok(()) => add(&counters.work.packets_sent, 1),
             Err(reason) => {
                 counters.drop_packets(reason, 1);
@@ -182,25 +144,27 @@ pub(crate) fn send_batch(shared: &Shared, batch: &mut SealedBatch) {
         }
     }
     for packet in batch.bypass() {
-        match send_whole(shared, packet) {
+        match send_whole(shared, worker, packet) {
             Ok(()) => add(&counters.work.bypassed, 1),
             Err(_) => counters.drop_packets(IoDrop::BypassSend, 1),
         }
     }
     batch.clear();
-    tell_senders(shared);
+    tell_senders(shared, worker);
     shared.tell_engine_events();
 }
 
 /// Hand the protected side what the engine says about packets that did not leave.
-fn tell_senders(shared: &Shared) {
+fn tell_senders(shared: &Shared, worker: usize) {
     if !shared.engine.has_replies() {
         return;
     }
     for reply in shared.engine.take_replies() {
         let frame = [&VirtioNetHdr::PLAIN.to_octets()[..], &reply].concat();
         // If the device is gone, whoever reads it next is told.
-        let _ = shared.device.write(&frame, &shared.counters, clock::now());
+        let _ = shared
+            .device
+            .write(worker, &frame, shared.counters(worker), clock::now());
     }
 }
 
@@ -215,17 +179,17 @@ fn note_refusal(shared: &Shared, packet: &[u8], reason: IoDrop) {
     }
 }
 
-fn send_whole(shared: &Shared, packet: &[u8]) -> Result<(), IoDrop> {
+fn send_whole(shared: &Shared, worker: usize, packet: &[u8]) -> Result<(), IoDrop> {
     let sockets = shared.sockets.whole.as_ref().ok_or(IoDrop::NoSocket)?;
-    sockets.send(packet, &shared.counters)
+    sockets.send(packet, shared.counters(worker))
 }
 
-fn send_run(shared: &Shared, encapsulation: Encapsulation, run: &Run<'_>) {
-    let counters = &shared.counters;
+fn send_run(shared: &Shared, worker: usize, encapsulation: Encapsulation, run: &Run<'_>) {
+    let counters = shared.counters(worker);
     let sent = match encapsulation {
         Encapsulation::Udp => shared
             .sockets
-            .udp_for(run.local)
+            .udp_for(worker, run.local)
             .map(|socket| socket.send_run(run, counters)),
         Encapsulation::None => shared
             .sockets

@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use socket2::Type;
 
 use crate::counters::Counters;
-use crate::datagram_socket::{Binding, DatagramSocket, Discovery, Run};
+use crate::datagram_socket::{Binding, DatagramSocket, Discovery, Run, Sharing};
 use crate::error::IoError;
 
 /// What a raw socket is for.
@@ -56,6 +56,7 @@ impl RawSocket {
             local: SocketAddr::new(local, 0),
             mark,
             whole: Discovery::Refuse,
+            sharing: Sharing::Alone,
         })?;
         let socket = Self { socket, usage };
         socket

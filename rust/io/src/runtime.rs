@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
+use std::thread::{JoinHandle, available_parallelism};
 
 use perilune_engine::{Change, Direction, Engine, EngineError, Event, Instant, Path, SaId, Stats};
 
@@ -17,13 +17,14 @@ use crate::device::{Device, Lost, Placement};
 use crate::dummies::{Dummies, DummyWorker};
 use crate::error::IoError;
 use crate::event_queue::{EventQueue, IoEvent, Signal};
-use crate::inbound_worker::InboundWorker;
-use crate::outbound_worker::OutboundWorker;
 use crate::sockets::{SocketSettings, Sockets};
 use crate::udp::UdpSocket;
+use crate::worker::Worker;
 
 /// Most engine events handed over at once.
 const EVENTS: usize = 4096;
+/// Most workers where no number is set: each has some megabytes of buffers.
+const MOST_BY_DEFAULT: usize = 8;
 
 /// What the workers and the runtime share.
 pub(crate) struct Shared {
@@ -31,11 +32,16 @@ pub(crate) struct Shared {
     pub(crate) device: Device,
     pub(crate) sockets: Sockets,
     pub(crate) events: EventQueue,
-    pub(crate) counters: Counters,
     pub(crate) stop: Signal,
-    pub(crate) outbound_kick: Kick,
-    pub(crate) inbound_kick: Kick,
+    seats: Vec<Seat>,
     stopping: AtomicBool,
+}
+
+/// What others share with one worker; no cache line of it is another worker's.
+#[repr(align(128))]
+struct Seat {
+    counters: Counters,
+    kick: Kick,
 }
 
 /// Tells a worker that the databases changed.
@@ -54,18 +60,25 @@ impl Kick {
 
     /// Tell it.
     pub(crate) fn raise(&self) {
-        self.raised.store(true, Ordering::Release);
-        self.signal.raise();
+        if !self.raised.swap(true, Ordering::AcqRel) {
+            self.signal.raise();
+        }
     }
 
-    /// Whether it was raised since the last call; costs nothing while it was not.
+    /// Whether it was raised since the last call; to be asked when the descriptor is readable.
     pub(crate) fn take(&self) -> bool {
-        if !self.raised.load(Ordering::Acquire) {
-            return false;
-        }
-        // Cleared first: what is raised after this line makes the descriptor readable again.
+        // Cleared first: what is raised after the next line makes the descriptor readable again.
         self.signal.clear();
         self.raised.swap(false, Ordering::AcqRel)
+    }
+}
+
+impl Seat {
+    fn new() -> Result<Self, IoError> {
+        Ok(Self {
+            counters: Counters::default(),
+            kick: Kick::new()?,
+        })
     }
 }
 
@@ -76,6 +89,33 @@ impl AsFd for Kick {
 }
 
 impl Shared {
+    /// How many workers there are.
+    pub(crate) fn workers(&self) -> usize {
+        self.seats.len()
+    }
+
+    /// The counters of a worker.
+    pub(crate) fn counters(&self, worker: usize) -> &Counters {
+        &self.seat(worker).counters
+    }
+
+    /// What tells a worker that the databases changed.
+    pub(crate) fn kick(&self, worker: usize) -> &Kick {
+        &self.seat(worker).kick
+    }
+
+    fn seat(&self, worker: usize) -> &Seat {
+        // There is a first one, and workers are numbered from it on.
+        self.seats.get(worker).unwrap_or(&self.seats[0])
+    }
+
+    /// Have the first worker look at the time, if the device says that it has to.
+    pub(crate) fn tell_time_is_short(&self) {
+        if self.device.take_time_short() {
+            self.kick(0).raise();
+        }
+    }
+
     pub(crate) fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::Acquire)
     }
@@ -113,6 +153,19 @@ impl Shared {
     }
 }
 
+/// How many workers there are to be.
+fn number_of_workers(wanted: Option<usize>) -> Result<usize, IoError> {
+    let most = Runtime::MOST_WORKERS;
+    match wanted {
+        // As many as the process may run on at once (sched_getaffinity(2)); more would only wait.
+        None => Ok(available_parallelism().map_or(1, |count| count.get().min(MOST_BY_DEFAULT))),
+        Some(count) if (1..=most).contains(&count) => Ok(count),
+        Some(count) => Err(IoError::Setting(format!(
+            "there can be 1 to {most} workers, not {count}"
+        ))),
+    }
+}
+
 /// What a runtime needs to know.
 #[derive(Clone, Debug)]
 pub struct RuntimeSettings {
@@ -120,9 +173,12 @@ pub struct RuntimeSettings {
     pub placement: Placement,
     /// Which sockets to open.
     pub sockets: SocketSettings,
+    /// How many threads carry packets, 1 to [`Runtime::MOST_WORKERS`]; none says as many as this
+    /// process has processors, eight at most.
+    pub workers: Option<usize>,
 }
 
-/// An engine between the protected side and the network, with a thread for each direction.
+/// An engine between the protected side and the network, with threads that carry packets.
 pub struct Runtime {
     shared: Arc<Shared>,
     threads: Mutex<Vec<JoinHandle<()>>>,
@@ -131,20 +187,24 @@ pub struct Runtime {
 }
 
 impl Runtime {
+    /// Most threads that carry packets.
+    pub const MOST_WORKERS: usize = 64;
+
     /// Open everything and start to carry packets.
     ///
     /// # Errors
     /// [`IoError`] for the first device or socket that could not be had; nothing is left open then.
     pub fn start(engine: Arc<Engine>, settings: &RuntimeSettings) -> Result<Self, IoError> {
+        let workers = number_of_workers(settings.workers)?;
         let shared = Arc::new(Shared {
             engine,
-            sockets: Sockets::open(&settings.sockets)?,
-            device: Device::open(&settings.placement)?,
+            sockets: Sockets::open(&settings.sockets, workers)?,
+            device: Device::open(&settings.placement, workers)?,
             events: EventQueue::new()?,
-            counters: Counters::default(),
             stop: Signal::new()?,
-            outbound_kick: Kick::new()?,
-            inbound_kick: Kick::new()?,
+            seats: (0..workers)
+                .map(|_| Seat::new())
+                .collect::<Result<_, _>>()?,
             stopping: AtomicBool::new(false),
         });
         let runtime = Self {
@@ -152,9 +212,11 @@ impl Runtime {
             threads: Mutex::default(),
             dummies: Mutex::default(),
         };
-        // If the second cannot start, dropping the runtime ends the first.
-        runtime.spawn("perilune-out", |shared| OutboundWorker::new(shared).run())?;
-        runtime.spawn("perilune-in", |shared| InboundWorker::new(shared).run())?;
+        // If one cannot start, dropping the runtime ends those before it.
+        for number in 0..workers {
+            let worker = Worker::new(Arc::clone(&runtime.shared), number)?;
+            runtime.spawn(&format!("perilune-{number}"), |_| worker.run())?;
+        }
         Ok(runtime)
     }
 
@@ -198,10 +260,7 @@ impl Runtime {
     /// # Errors
     /// [`IoError::Users`] where the kernel does not let us, [`IoError::Setting`] in the wire.
     pub fn know_users(&self, users: &[u32]) -> Result<(), IoError> {
-        self.shared.device.know_users(users)?;
-        // The worker has more to wait for.
-        self.shared.outbound_kick.raise();
-        Ok(())
+        self.shared.device.know_users(users)
     }
 
     /// Apply changes to the engine; held packets that got an SA are sent.
@@ -211,8 +270,9 @@ impl Runtime {
     pub fn apply(&self, changes: &[Change], now: Instant) -> Result<(), EngineError> {
         self.shared.engine.apply(changes, now)?;
         self.note_first_hops(changes);
-        self.shared.outbound_kick.raise();
-        self.shared.inbound_kick.raise();
+        for seat in &self.shared.seats {
+            seat.kick.raise();
+        }
         self.shared.tell_engine_events();
         if let Some(dummies) = self.dummies().as_mut() {
             dummies.refresh();
@@ -278,9 +338,13 @@ impl Runtime {
     }
 
     /// What the devices and sockets counted.
-    pub fn counters(&self) -> &Counters {
-        self.shared.device.count_overflows(&self.shared.counters);
-        &self.shared.counters
+    pub fn counters(&self) -> Counters {
+        self.shared.device.count_overflows(self.shared.counters(0));
+        let sum = Counters::default();
+        for seat in &self.shared.seats {
+            sum.add(&seat.counters);
+        }
+        sum
     }
 
     /// Send an IKE message, behind a non-ESP marker if `encapsulated`.
@@ -295,7 +359,13 @@ impl Runtime {
         message: &[u8],
     ) -> Result<(), IoError> {
         self.socket_for(local)?
-            .send_ike(local, remote, encapsulated, message, &self.shared.counters)
+            .send_ike(
+                local,
+                remote,
+                encapsulated,
+                message,
+                self.shared.counters(0),
+            )
             .map_err(|source| IoError::Send {
                 local,
                 remote,
@@ -309,7 +379,7 @@ impl Runtime {
     /// As [`Self::send_ike`].
     pub fn send_keepalive(&self, local: SocketAddr, remote: SocketAddr) -> Result<(), IoError> {
         self.socket_for(local)?
-            .send_keepalive(local, remote, &self.shared.counters)
+            .send_keepalive(local, remote, self.shared.counters(0))
             .map_err(|source| IoError::Send {
                 local,
                 remote,
@@ -320,7 +390,7 @@ impl Runtime {
     fn socket_for(&self, local: SocketAddr) -> Result<&UdpSocket, IoError> {
         self.shared
             .sockets
-            .udp_for(local)
+            .udp_for(0, local)
             .ok_or(IoError::NoSocket(local))
     }
 

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use perilune_engine::Path;
 
-use crate::datagram_socket::Discovery;
+use crate::datagram_socket::{Discovery, Sharing};
 use crate::error::IoError;
 use crate::first_hop;
 use crate::raw_socket::{RawSocket, RawUse};
@@ -31,7 +31,10 @@ pub struct SocketSettings {
 /// The open sockets.
 #[derive(Debug)]
 pub(crate) struct Sockets {
-    pub(crate) udp: Vec<UdpSocket>,
+    /// Of IKE alone; the first worker has them.
+    ike: Vec<UdpSocket>,
+    /// Of ESP and IKE together, of each worker.
+    nat_t: Vec<Vec<UdpSocket>>,
     /// Of ESP, AH and ICMP.
     pub(crate) raw: Vec<RawSocket>,
     pub(crate) whole: Option<WholePacketSockets>,
@@ -39,7 +42,8 @@ pub(crate) struct Sockets {
 }
 
 impl Sockets {
-    pub(crate) fn open(settings: &SocketSettings) -> Result<Self, IoError> {
+    /// Open them for so many workers.
+    pub(crate) fn open(settings: &SocketSettings, workers: usize) -> Result<Self, IoError> {
         if settings.ike_port == settings.nat_t_port {
             return Err(IoError::Setting(format!(
                 "IKE and NAT traversal cannot share UDP port {}",
@@ -47,7 +51,8 @@ impl Sockets {
             )));
         }
         let mut sockets = Self {
-            udp: Vec::new(),
+            ike: Vec::new(),
+            nat_t: (0..workers).map(|_| Vec::new()).collect(),
             raw: Vec::new(),
             whole: None,
             mark: settings.mark,
@@ -69,19 +74,25 @@ impl Sockets {
     }
 
     fn open_address(&mut self, address: IpAddr, settings: &SocketSettings) -> Result<(), IoError> {
-        let ports = [
-            (settings.ike_port, UdpRole::Ike),
-            (settings.nat_t_port, UdpRole::NatTraversal),
-        ];
         let whole = if settings.raw {
             Discovery::Refuse
         } else {
             Discovery::CutIfNeeded
         };
-        for (port, role) in ports {
+        let open = |port, role, sharing| {
             let local = SocketAddr::new(address, port);
-            let socket = UdpSocket::open(local, role, settings.mark, whole)?;
-            self.udp.push(socket);
+            UdpSocket::open(local, role, settings.mark, whole, sharing)
+        };
+        let alone = Sharing::Alone;
+        self.ike.push(open(settings.ike_port, UdpRole::Ike, alone)?);
+        let is_shared = self.nat_t.len() > 1;
+        for (number, sockets) in self.nat_t.iter_mut().enumerate() {
+            let sharing = match number {
+                0 if is_shared => Sharing::First,
+                0 => alone,
+                _ => Sharing::Further,
+            };
+            sockets.push(open(settings.nat_t_port, UdpRole::NatTraversal, sharing)?);
         }
         if settings.raw {
             for usage in [RawUse::Ah, RawUse::Esp, RawUse::Icmp] {
@@ -99,9 +110,20 @@ impl Sockets {
         first_hop::mtu(path.local.ip(), path.remote.ip(), self.mark)
     }
 
-    /// The UDP socket with this local address and port.
-    pub(crate) fn udp_for(&self, local: SocketAddr) -> Option<&UdpSocket> {
-        self.udp.iter().find(|socket| socket.serves(local))
+    /// The UDP sockets that a worker receives from.
+    pub(crate) fn udp_of(&self, worker: usize) -> impl Iterator<Item = &UdpSocket> {
+        let ike = if worker == 0 {
+            self.ike.as_slice()
+        } else {
+            &[]
+        };
+        self.nat_t.get(worker).into_iter().flatten().chain(ike)
+    }
+
+    /// The UDP socket of a worker with this local address and port, or that of all.
+    pub(crate) fn udp_for(&self, worker: usize, local: SocketAddr) -> Option<&UdpSocket> {
+        let own = self.nat_t.get(worker).into_iter().flatten();
+        own.chain(&self.ike).find(|socket| socket.serves(local))
     }
 
     /// The raw socket that sends ESP from this local address.

@@ -22,10 +22,15 @@ const TUN_F_TSO6: c_uint = 0x04;
 const TUN_F_USO4: c_uint = 0x20;
 const TUN_F_USO6: c_uint = 0x40;
 
-/// A TUN device with its offloads on.
+/// A TUN device with its offloads on, and a queue for each worker.
+///
+/// The kernel puts what it sends to a flow into the queue that the flow's packets were last written
+/// to, so that who opens a peer's packets seals the answers; and as long as none was written, into
+/// one by the flow's addresses and ports.
 #[derive(Debug)]
 pub struct Tun {
-    device: OwnedFd,
+    /// There is a first one; a device that has no more has one for all workers.
+    queues: Vec<OwnedFd>,
     name: String,
     segments_udp: bool,
     users: UserQueues,
@@ -36,17 +41,17 @@ impl Tun {
     /// Create the device, or attach to a persistent one of this name.
     ///
     /// It stays down and without address: that is the caller's network configuration. It goes
-    /// away with this value. `%d` in the name is replaced by a free number. With `tells_users` it is
-    /// one that can have queues for users, which costs the kernel some megabytes.
+    /// away with this value. `%d` in the name is replaced by a free number. With more than one worker,
+    /// or with `tells_users`, it is one that has several queues, which costs the kernel some megabytes.
     ///
     /// # Errors
     /// [`IoError::Setting`] for a name that no interface can have, [`IoError::Tun`] for what the
     /// kernel refused.
-    pub fn open(name: &str, tells_users: bool) -> Result<Self, IoError> {
+    pub fn open(name: &str, workers: usize, tells_users: bool) -> Result<Self, IoError> {
         // Exclusive, as nothing else keeps us from taking a queue of another program's device. One
         // that is there already has to be a persistent one with one queue, which nobody can share.
         let exclusive = libc::IFF_MULTI_QUEUE | libc::IFF_TUN_EXCL;
-        let many = if tells_users {
+        let many = if tells_users || workers > 1 {
             attach(name, exclusive).map(Some).or_else(unless_there)?
         } else {
             None
@@ -61,10 +66,15 @@ impl Tun {
             move |source: io::Error| IoError::Tun { name, step, source }
         };
         let segments_udp = set_offloads(&device).map_err(refused("TUNSETOFFLOAD"))?;
-        let users = UserQueues::new(device.as_fd());
-        let users = users.map_err(|error| refused("epoll")(error.into()))?;
+        let users = UserQueues::new().map_err(|error| refused("epoll")(error.into()))?;
+        let mut queues = vec![device];
+        if has_queues {
+            for _ in 1..workers {
+                queues.push(attach(&name, libc::IFF_MULTI_QUEUE)?.0);
+            }
+        }
         Ok(Self {
-            device,
+            queues,
             name,
             segments_udp,
             users,
@@ -89,11 +99,22 @@ impl Tun {
         self.users
             .grow(users, |all| {
                 // First the program, which sends to the first queue what is for one that is not there.
-                steer(&self.device, all)?;
+                steer(self.first(), self.queues.len(), all)?;
                 let (queue, _) = attach(&self.name, libc::IFF_MULTI_QUEUE).map_err(io_error_of)?;
                 Ok(queue)
             })
             .map_err(IoError::Users)
+    }
+
+    /// What tells a worker that it may have frames to read.
+    pub(crate) fn queues_of(&self, worker: usize) -> Vec<BorrowedFd<'_>> {
+        let of_users = (worker == 0).then(|| self.users.any());
+        let own = self.queues.get(worker).map(OwnedFd::as_fd);
+        own.into_iter().chain(of_users).collect()
+    }
+
+    fn first(&self) -> BorrowedFd<'_> {
+        self.queues[0].as_fd()
     }
 
     /// The device's name.
@@ -106,16 +127,26 @@ impl Tun {
         self.segments_udp
     }
 
-    /// Read one frame into `room`, which has to be long enough for the longest.
+    /// Read one frame of a worker's queue, for the first worker also of users' queues, into `room`,
+    /// which has to be long enough for the longest.
     ///
     /// Returns:
     /// Its octets, and the user who sent it, if that is one of those that are known.
-    pub(crate) fn read(&self, room: &mut [u8]) -> Result<(usize, Option<u32>), DeviceError> {
+    pub(crate) fn read(
+        &self,
+        worker: usize,
+        room: &mut [u8],
+    ) -> Result<(usize, Option<u32>), DeviceError> {
         let read = |queue: BorrowedFd<'_>| {
             rustix::io::read(queue, &mut *room).map_err(|error| self.told(error))
         };
-        let is_nothing = |error: &DeviceError| matches!(error, DeviceError::WouldBlock);
-        self.users.read(self.device.as_fd(), read, is_nothing)
+        if worker == 0 {
+            let is_nothing = |error: &DeviceError| matches!(error, DeviceError::WouldBlock);
+            return self.users.read(self.first(), read, is_nothing);
+        }
+        let queue = self.queues.get(worker).ok_or(DeviceError::WouldBlock)?;
+        let mut read = read;
+        read(queue.as_fd()).map(|octets| (octets, None))
     }
 
     /// Let other users be read.
@@ -123,9 +154,10 @@ impl Tun {
         self.users.pass_turn();
     }
 
-    /// Write one frame.
-    pub(crate) fn write(&self, frame: &[u8]) -> Result<(), DeviceError> {
-        rustix::io::write(&self.device, frame)
+    /// Write one frame to a worker's queue, which the answer comes to.
+    pub(crate) fn write(&self, worker: usize, frame: &[u8]) -> Result<(), DeviceError> {
+        let own = self.queues.get(worker).map(OwnedFd::as_fd);
+        rustix::io::write(own.unwrap_or(self.first()), frame)
             .map(drop)
             .map_err(|error| self.told(error))
     }
@@ -140,16 +172,6 @@ impl Tun {
                 reason: error.into(),
             }),
             _ => DeviceError::Packet,
-        }
-    }
-}
-
-impl AsFd for Tun {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        if self.users.is_empty() {
-            self.device.as_fd()
-        } else {
-            self.users.any()
         }
     }
 }
@@ -233,7 +255,7 @@ mod tests {
     fn names_that_no_interface_can_have_are_refused() {
         for name in ["", "a/b", "a b", "a:1", "sixteen-letters!", "\u{fc}"] {
             assert!(
-                matches!(Tun::open(name, false), Err(IoError::Setting(_))),
+                matches!(Tun::open(name, 1, false), Err(IoError::Setting(_))),
                 "{name}"
             );
         }

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use socket2::{SockAddr, Type};
 
 use crate::counters::{Counters, add};
-use crate::datagram_socket::{Binding, DatagramSocket, Discovery, Run, drop_reason};
+use crate::datagram_socket::{Binding, DatagramSocket, Discovery, Run, Sharing, drop_reason};
 use crate::error::IoError;
 
 /// What arrives on a port.
@@ -44,6 +44,7 @@ impl UdpSocket {
         role: UdpRole,
         mark: Option<u32>,
         whole: Discovery,
+        sharing: Sharing,
     ) -> Result<Self, IoError> {
         let socket = DatagramSocket::open(&Binding {
             protocol_name: "UDP",
@@ -52,6 +53,7 @@ impl UdpSocket {
             local,
             mark,
             whole,
+            sharing,
         })?;
         if role == UdpRole::NatTraversal {
             // A kernel without it hands over one datagram at a time: slower, nothing else.
@@ -186,7 +188,8 @@ mod tests {
 
     fn pair(address: &str) -> Option<(UdpSocket, UdpSocket)> {
         let local = SocketAddr::new(address.parse().unwrap(), 0);
-        let open = || UdpSocket::open(local, UdpRole::NatTraversal, None, Discovery::Refuse).ok();
+        let role = UdpRole::NatTraversal;
+        let open = || UdpSocket::open(local, role, None, Discovery::Refuse, Sharing::Alone).ok();
         Some((open()?, open()?))
     }
 
@@ -247,6 +250,57 @@ mod tests {
     }
 
     #[test]
+    fn what_comes_from_one_address_and_port_is_for_one_of_several_sockets() {
+        let open = |port: u16, sharing| {
+            let local = SocketAddr::from(([127, 0, 0, 1], port));
+            UdpSocket::open(
+                local,
+                UdpRole::NatTraversal,
+                None,
+                Discovery::Refuse,
+                sharing,
+            )
+        };
+        let first = open(0, Sharing::First).unwrap();
+        let port = first.local().port();
+        let further = || open(port, Sharing::Further).unwrap();
+        let sockets = [first, further(), further(), further()];
+        // Another program is refused, also one that would share.
+        for sharing in [Sharing::Alone, Sharing::First] {
+            assert!(matches!(
+                open(port, sharing),
+                Err(IoError::Socket { step: "bind", .. })
+            ));
+        }
+        let mut buffers = ReceiveBuffers::new();
+        let mut had = [0_usize; 4];
+        for _ in 0..64 {
+            let peer = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+            for number in 0..5_u8 {
+                peer.send_to(&[number], ("127.0.0.1", port)).unwrap();
+            }
+            let descriptors = sockets.each_ref().map(UdpSocket::as_fd);
+            let mut got = Vec::new();
+            while got.len() < 5 {
+                let wait = Some(Duration::from_secs(30));
+                let readable = wait_readable(&descriptors, wait).unwrap();
+                let place = readable.iter().position(|readable| *readable).unwrap();
+                let count = buffers.receive(descriptors[place]).unwrap();
+                let octets = buffers.messages(count).flat_map(|one| one.data.to_vec());
+                got.extend(octets.map(|octet| (place, octet)));
+            }
+            let place = got[0].0;
+            assert!(got.iter().all(|(at, _)| *at == place), "{got:?}");
+            had[place] += 1;
+        }
+        // That all of 64 ports share one socket in four happens once in 4^63.
+        assert!(
+            had.iter().filter(|count| **count > 0).count() > 1,
+            "{had:?}"
+        );
+    }
+
+    #[test]
     fn what_the_kernel_refuses_is_counted() {
         let (from, _to) = pair("127.0.0.1").unwrap();
         let payload = vec![0; 3000];
@@ -272,6 +326,7 @@ mod tests {
             UdpRole::Ike,
             None,
             Discovery::CutIfNeeded,
+            Sharing::Alone,
         )
         .unwrap();
         let port = |socket: &UdpSocket| socket.local().port();

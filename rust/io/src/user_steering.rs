@@ -1,8 +1,8 @@
 //! The kernel sorts a TUN device's packets by the user whose socket they come from: a small BPF
 //! program says which of the device's queues a packet goes to.
 //!
-//! Queue 0 is everybody's who is not named, and that of packets that no socket here has sent. A
-//! program that names a queue that is not there yet sends its packets to queue 0.
+//! Queue 0 is everybody's who is not named, and that of packets that no socket here has sent; users'
+//! queues come behind those of the workers. A program that names a queue that is not there yet sends its packets to queue 0.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
@@ -38,12 +38,12 @@ struct LoadRequest {
     flags: u32,
 }
 
-/// Have the packets of the users go to the queues 1, 2 and so on of a device, in their order.
+/// Have the packets of the users go to the queues of a device from number `first` on, in their order.
 ///
 /// # Errors
 /// What the kernel answered: this process may load no program, or the kernel is older than 5.1.
-pub(crate) fn steer(device: impl AsFd, users: &[u32]) -> io::Result<()> {
-    let program = load(&program(users))?;
+pub(crate) fn steer(device: impl AsFd, first: usize, users: &[u32]) -> io::Result<()> {
+    let program = load(&program(first, users))?;
     let number = program.as_raw_fd();
     // SAFETY: the request reads one `int`, which `number` is; the device keeps the program itself.
     let answer = unsafe {
@@ -60,8 +60,9 @@ pub(crate) fn steer(device: impl AsFd, users: &[u32]) -> io::Result<()> {
 }
 
 /// The program: ask for the user, compare with each, return the number of the queue.
-fn program(users: &[u32]) -> Vec<u64> {
-    let compared = users.iter().zip(1..).flat_map(|(user, queue)| {
+fn program(first: usize, users: &[u32]) -> Vec<u64> {
+    let first = u32::try_from(first).unwrap_or(u32::MAX);
+    let compared = users.iter().zip(first..).flat_map(|(user, queue)| {
         [
             instruction(JUMP_UNLESS_EQUAL, 2, *user),
             instruction(SET, 0, queue),
@@ -131,16 +132,16 @@ mod tests {
 
     #[test]
     fn each_user_has_a_queue_and_the_others_have_the_first() {
-        let steering = program(&[1000, u32::MAX - 1, 7]);
+        let steering = program(2, &[1000, u32::MAX - 1, 7]);
         for (user, queue) in [
-            (1000, 1),
-            (u32::MAX - 1, 2),
-            (7, 3),
+            (1000, 2),
+            (u32::MAX - 1, 3),
+            (7, 4),
             (0, 0),
             (OVERFLOW_USER, 0),
         ] {
             assert_eq!(run(&steering, user), Some(queue), "{user}");
         }
-        assert_eq!(run(&program(&[]), 1000), Some(0));
+        assert_eq!(run(&program(1, &[]), 1000), Some(0));
     }
 }

@@ -7,7 +7,7 @@ use socket2::{SockAddr, Type};
 
 use crate::control_message::Control;
 use crate::counters::{Counters, IoDrop};
-use crate::datagram_socket::{Binding, DatagramSocket, Discovery, drop_reason};
+use crate::datagram_socket::{Binding, DatagramSocket, Discovery, Sharing, drop_reason};
 use crate::error::IoError;
 
 /// One raw socket of each family that sends whole IP packets.
@@ -30,6 +30,7 @@ impl WholePacketSockets {
                 local,
                 mark,
                 whole: Discovery::Refuse,
+                sharing: Sharing::Alone,
             })
         };
         let v4 = open(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 0))?;

@@ -38,7 +38,7 @@ impl IcmpArgument {
     }
 }
 
-/// A device, sockets, and a thread for each direction.
+/// A device, sockets, and threads that carry packets.
 #[pyclass(name = "Runtime", module = "perilune.dataplane._native", frozen)]
 pub(crate) struct PyRuntime {
     runtime: Runtime,
@@ -47,20 +47,21 @@ pub(crate) struct PyRuntime {
 #[pymethods]
 impl PyRuntime {
     #[new]
-    #[pyo3(signature = (*, device, local_addresses, ports, raw_esp, mark, icmp))]
+    #[pyo3(signature = (*, device, local, raw_esp, mark, icmp, workers))]
     fn new(
         py: Python<'_>,
         device: DeviceArgument,
-        local_addresses: Addresses,
-        ports: (u16, u16),
+        local: (Addresses, u16, u16),
         raw_esp: bool,
         mark: Option<u32>,
         icmp: IcmpArgument,
+        workers: Option<usize>,
     ) -> PyResult<Self> {
+        let (Addresses(local_addresses), ike_port, nat_t_port) = local;
         let sockets = SocketSettings {
-            local_addresses: local_addresses.0,
-            ike_port: ports.0,
-            nat_t_port: ports.1,
+            local_addresses,
+            ike_port,
+            nat_t_port,
             raw: raw_esp,
             mark,
         };
@@ -70,7 +71,11 @@ impl PyRuntime {
                 Placement::Wire(WireSettings { inside, outside })
             }
         };
-        let settings = RuntimeSettings { placement, sockets };
+        let settings = RuntimeSettings {
+            placement,
+            sockets,
+            workers,
+        };
         py.detach(|| Runtime::start(Arc::new(Engine::with_icmp(icmp.controls())), &settings))
             .map(|runtime| Self { runtime })
             .map_err(|error| from_io(&error))

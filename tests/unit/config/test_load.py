@@ -190,6 +190,7 @@ def test_daemon_with_everything() -> None:
             icmp_unprotected = Too-Big, icmp/3/1, icmpv6/1, icmpv6/2
             icmp_protected = none
             least_path_mtu = 1000
+            workers = 3
         }
         """
     ).daemon
@@ -213,6 +214,7 @@ def test_daemon_with_everything() -> None:
         icmp_unprotected=(IcmpKind(4, 3, 4), IcmpKind(6, 2), IcmpKind(4, 3, 1), IcmpKind(6, 1)),
         icmp_protected=(),
         least_path_mtu=1000,
+        workers=3,
     )
 
 

@@ -39,5 +39,6 @@ def test_the_placement_is_fixed_while_the_daemon_runs() -> None:
         DaemonSettings(icmp_unprotected=()),
         DaemonSettings(icmp_protected=()),
         DaemonSettings(least_path_mtu=1000),
+        DaemonSettings(workers=3),
     ]
     assert len({fixed_part(daemon) for daemon in kinds}) == len(kinds)

@@ -114,6 +114,12 @@ TUN: Key[str] = Key("tun", Kind("name", _read_device), "perilune0", "Name of the
 MTU: Key[int] = Key(
     "mtu", number(576, 65535), "1400", "MTU of the TUN device: what fits through the tunnel in one piece."
 )
+WORKERS: OptionalKey[int] = OptionalKey(
+    "workers",
+    number(1, 64),
+    "as many as the daemon has processors, at most 8",
+    "How many threads carry packets; see [Threads](threads.md).",
+)
 ICMP_UNPROTECTED: Key[tuple[IcmpKind, ...]] = Key(
     "icmp_unprotected",
     _ICMP_KINDS,
@@ -214,6 +220,7 @@ DAEMON = SectionSchema(
         INSIDE,
         OUTSIDE,
         UNMATCHED,
+        WORKERS,
         MTU,
         ICMP_UNPROTECTED,
         ICMP_PROTECTED,

@@ -22,4 +22,5 @@ mod sad_items;
 mod sas;
 mod sequence;
 mod tunnel;
+mod turns;
 mod waiting;
