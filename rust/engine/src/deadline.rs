@@ -2,9 +2,10 @@
 
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
-use std::sync::{Arc, Mutex, Weak};
+use std::collections::binary_heap::PeekMut;
+use std::sync::Mutex;
 
-use crate::sa::SaCommon;
+use crate::either_sa::{EitherSa, WeakSa};
 use crate::time::Instant;
 
 /// What happens to the SA then.
@@ -14,42 +15,50 @@ pub(crate) enum Due {
     Soft,
 }
 
-/// Deadlines of all SAs, the earliest first. Those of SAs that are gone come out as nothing.
+/// Deadlines of all SAs, the earliest first, and of each SA only its next one. Those of SAs that are gone come
+/// out as nothing.
 #[derive(Default)]
 pub(crate) struct Deadlines(Mutex<BinaryHeap<Deadline>>);
 
 struct Deadline {
     at: Instant,
-    due: Due,
-    sa: Weak<SaCommon>,
+    sa: WeakSa,
 }
 
 impl Deadlines {
     /// Note the deadlines of a new SA.
-    pub(crate) fn add(&self, sa: &Arc<SaCommon>) {
-        let mut heap = crate::lock(&self.0);
-        let times = [
-            (sa.lifetime.soft_time(), Due::Soft),
-            (sa.lifetime.hard_time(), Due::Hard),
-        ];
-        for (at, due) in times {
-            heap.extend(at.map(|at| Deadline {
-                at,
-                due,
-                sa: Arc::downgrade(sa),
-            }));
+    pub(crate) fn add(&self, sa: &EitherSa) {
+        let lifetime = &sa.common().lifetime;
+        let times = [lifetime.soft_time(), lifetime.hard_time()];
+        if let Some(at) = times.into_iter().flatten().min() {
+            let sa = sa.downgrade();
+            crate::lock(&self.0).push(Deadline { at, sa });
         }
     }
 
     /// Take out what is due.
-    pub(crate) fn take_due(&self, now: Instant) -> Vec<(Arc<SaCommon>, Due)> {
+    pub(crate) fn take_due(&self, now: Instant) -> Vec<(EitherSa, Due)> {
         let mut heap = crate::lock(&self.0);
         let mut due = Vec::new();
-        while heap.peek().is_some_and(|first| first.at <= now) {
-            let first = heap
-                .pop()
-                .and_then(|first| Some((first.sa.upgrade()?, first.due)));
-            due.extend(first);
+        while let Some(mut first) = heap.peek_mut() {
+            if first.at > now {
+                break;
+            }
+            let Some(sa) = first.sa.upgrade() else {
+                PeekMut::pop(first);
+                continue;
+            };
+            let hard = sa.common().lifetime.hard_time();
+            if hard.is_some_and(|hard| hard <= first.at) {
+                PeekMut::pop(first);
+                due.push((sa, Due::Hard));
+                continue;
+            }
+            match hard {
+                Some(hard) => first.at = hard,
+                None => drop(PeekMut::pop(first)),
+            }
+            due.push((sa, Due::Soft));
         }
         due
     }

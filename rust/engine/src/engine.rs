@@ -119,10 +119,11 @@ impl Engine {
         self.retired.add(self.tables.swap(Arc::new(next)));
         self.retired.free();
         for sa in &effects.removed {
-            sa.end();
+            sa.common().end();
         }
-        for sa in &effects.added {
-            self.deadlines.add(sa);
+        for added in &effects.added {
+            self.deadlines.add(added);
+            let sa = added.common();
             if sa.direction == Direction::Outbound {
                 let carries = |flow: &_| sa.selectors.contains(flow);
                 self.hold.release(sa.policy, carries);
@@ -152,8 +153,8 @@ impl Engine {
     pub fn on_time(&self, now: Instant) -> Option<Instant> {
         for (sa, due) in self.deadlines.take_due(now) {
             match due {
-                Due::Hard => self.end_lifetime(&sa, Limit::Time),
-                Due::Soft => self.say_soft(&sa, Limit::Time),
+                Due::Hard => self.end_lifetime(sa.common(), Limit::Time),
+                Due::Soft => self.say_soft(sa.common(), Limit::Time),
             }
         }
         let (dropped, next_acquire) = self.hold.on_time(now);

@@ -51,7 +51,7 @@ pub(crate) struct SaCommon {
 
 /// An SA from the peer to us.
 pub(crate) struct InboundSa {
-    pub(crate) common: Arc<SaCommon>,
+    pub(crate) common: SaCommon,
     pub(crate) lookup: Lookup,
     pub(crate) windows: Windows,
     pub(crate) replay_packets: u32,
@@ -63,7 +63,7 @@ pub(crate) struct InboundSa {
 
 /// An SA from us to the peer.
 pub(crate) struct OutboundSa {
-    pub(crate) common: Arc<SaCommon>,
+    pub(crate) common: SaCommon,
     pub(crate) sequence: OutboundSequence,
     pub(crate) turn: Turn,
     pub(crate) path_mtu: PathMtu,
@@ -269,7 +269,7 @@ impl SadEntry<InboundSa> {
             return Err(EngineError::ReplayWithoutIntegrity);
         }
         let sa = InboundSa {
-            common: Arc::new(SaCommon::new(config, form, now)?),
+            common: SaCommon::new(config, form, now)?,
             lookup: config.lookup,
             windows: Windows::new(config)?,
             replay_packets: config.replay_window,
@@ -321,7 +321,7 @@ impl SadEntry<OutboundSa> {
             Ok(Arc::clone(&entry.sa.verified))
         };
         let sa = OutboundSa {
-            common: Arc::new(SaCommon::new(config, form, now)?),
+            common: SaCommon::new(config, form, now)?,
             sequence: OutboundSequence::new(config.esn, &config.sequence),
             turn: Turn::default(),
             path_mtu: PathMtu::new(&config.processing),

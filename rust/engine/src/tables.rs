@@ -1,15 +1,16 @@
 //! SPD and SAD as one immutable picture, and how a transaction makes the next one.
 
 use std::collections::HashSet;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::change::{Action, Change, Direction, PolicyConfig, PolicyId, SaConfig, SaId};
 use crate::cow_map::CowMap;
+use crate::either_sa::EitherSa;
 use crate::error::EngineError;
+use crate::outbound_sad::OutboundSad;
 use crate::path::{Encapsulation, Path};
 use crate::processing::Processing;
-use crate::sa::{InboundSa, OutboundSa, SaCommon, SadEntry};
+use crate::sa::{InboundSa, OutboundSa, SadEntry};
 use crate::sad::InboundSad;
 use crate::spd::Spd;
 use crate::time::Instant;
@@ -22,7 +23,7 @@ pub(crate) struct Tables {
     pub(crate) spd: Spd,
     pub(crate) inbound: InboundSad,
     /// Outbound SAs by SPI and where the peer is; the SPD has the same ones, in their order.
-    pub(crate) outbound: CowMap<(u32, SocketAddr), Arc<SadEntry<OutboundSa>>>,
+    pub(crate) outbound: OutboundSad,
     /// How many SAs name each SPD entry.
     users: CowMap<PolicyId, u32>,
     /// That of the SA that was added last: most have the same and share it.
@@ -32,8 +33,8 @@ pub(crate) struct Tables {
 /// What a transaction did, for those who keep something outside the tables.
 #[derive(Default)]
 pub(crate) struct Effects {
-    pub(crate) added: Vec<Arc<SaCommon>>,
-    pub(crate) removed: Vec<Arc<SaCommon>>,
+    pub(crate) added: Vec<EitherSa>,
+    pub(crate) removed: Vec<EitherSa>,
     pub(crate) removed_policies: HashSet<PolicyId>,
 }
 
@@ -146,11 +147,11 @@ impl Tables {
         let form = self.form_like(&config.processing);
         let unknown = EngineError::UnknownPolicy(config.policy);
         let policy = self.spd.entry_mut(config.policy).ok_or(unknown)?;
-        let common = if config.direction == Direction::Inbound {
+        let added = if config.direction == Direction::Inbound {
             let entry = SadEntry::<InboundSa>::new(config, &form, &policy.config, now)?;
-            let common = Arc::clone(&entry.sa.common);
+            let sa = Arc::clone(&entry.sa);
             self.inbound.put(entry);
-            common
+            EitherSa::Inbound(sa)
         } else {
             let entry = Arc::new(SadEntry::<OutboundSa>::new(
                 config,
@@ -159,11 +160,12 @@ impl Tables {
                 now,
             )?);
             policy.sas.push(Arc::clone(&entry));
-            self.outbound.insert(entry.key(), Arc::clone(&entry));
-            Arc::clone(&entry.sa.common)
+            let sa = Arc::clone(&entry.sa);
+            self.outbound.insert(entry);
+            EitherSa::Outbound(sa)
         };
         self.add_user(config.policy);
-        effects.added.push(common);
+        effects.added.push(added);
         Ok(())
     }
 
@@ -184,17 +186,17 @@ impl Tables {
 
     fn remove_sa(&mut self, id: SaId, effects: &mut Effects) -> Result<(), EngineError> {
         let unknown = EngineError::UnknownSa(id);
-        let common = if id.direction == Direction::Inbound {
-            Arc::clone(&self.inbound.remove(id).ok_or(unknown)?.sa.common)
+        let removed = if id.direction == Direction::Inbound {
+            EitherSa::Inbound(Arc::clone(&self.inbound.remove(id).ok_or(unknown)?.sa))
         } else {
             let entry = self.outbound.remove(&(id.spi, id.remote)).ok_or(unknown)?;
             if let Some(policy) = self.spd.entry_mut(entry.sa.common.policy) {
                 policy.sas.remove(&entry);
             }
-            Arc::clone(&entry.sa.common)
+            EitherSa::Outbound(Arc::clone(&entry.sa))
         };
-        self.remove_user(common.policy);
-        effects.removed.push(common);
+        self.remove_user(removed.common().policy);
+        effects.removed.push(removed);
         Ok(())
     }
 
@@ -231,7 +233,7 @@ impl Tables {
         if let Some(policy) = self.spd.entry_mut(old.sa.common.policy) {
             policy.sas.replace(&old, &new);
         }
-        self.outbound.insert(renamed, new);
+        self.outbound.insert(new);
         Ok(())
     }
 
