@@ -3,6 +3,7 @@
 
 mod common;
 
+mod bundles;
 mod clear;
 mod conditions;
 mod crossing;
