@@ -5,6 +5,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 
 use perilune_engine::{Engine, Instant, OutboundWorker};
+use perilune_wire::segment::Superpacket;
 
 use crate::bump_in_the_wire::{BumpInTheWire, WireSettings};
 use crate::counters::{Counters, IoDrop, add};
@@ -80,6 +81,15 @@ impl Device {
         }
     }
 
+    /// Whether [`Self::write`] may be given datagrams of UDP that were joined.
+    pub(crate) fn takes_udp_superpackets(&self) -> bool {
+        match self {
+            Self::Tun(tun) => tun.segments_udp(),
+            // Its frames go on over a cable, to stations that would see them one by one anyway.
+            Self::Wire(_) => false,
+        }
+    }
+
     /// Tell the packets of these local users from those of others ([`Tun::know_users`]).
     pub(crate) fn know_users(&self, users: &[u32]) -> Result<(), IoError> {
         match self {
@@ -150,7 +160,7 @@ impl Device {
             Ok(()) => add(&counters.work.device_writes, 1),
             Err(DeviceError::Gone(lost)) => return Err(lost),
             Err(DeviceError::Packet | DeviceError::WouldBlock) => {
-                counters.drop_packets(IoDrop::DeviceWrite, 1);
+                counters.drop_packets(IoDrop::DeviceWrite, packets_in(frame));
             }
         }
         Ok(())
@@ -193,4 +203,9 @@ impl Device {
             }
         }
     }
+}
+
+/// How many packets a frame is to be cut into.
+fn packets_in(frame: &[u8]) -> usize {
+    Superpacket::parse(frame).map_or(1, |packet| packet.count())
 }

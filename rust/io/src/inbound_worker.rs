@@ -54,7 +54,8 @@ pub(crate) enum Source<'a> {
 impl InboundWorker {
     pub(crate) fn new(shared: Arc<Shared>, number: usize) -> Self {
         let engine = shared.engine.inbound_worker();
-        let batch = OpenedBatch::with_capacity(OpenedBatch::DEFAULT_OCTETS);
+        let mut batch = OpenedBatch::with_capacity(OpenedBatch::DEFAULT_OCTETS);
+        batch.join_udp(shared.device.takes_udp_superpackets());
         let opener = Opener {
             shared,
             number,

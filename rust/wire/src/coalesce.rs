@@ -11,6 +11,9 @@ use crate::virtio_net_hdr::{self, Gso, NEEDS_CSUM, VirtioNetHdr};
 /// Least room a coalescer has: a packet of any size with its virtio header.
 const MIN_OCTETS: usize = 66_000;
 const MAX_PACKET: usize = 65_535;
+/// Most datagrams of UDP in one frame: the kernel refuses superpackets of more than its
+/// `UDP_MAX_SEGMENTS`, which was 64 before Linux 6.9 and is 128 since.
+pub const MAX_UDP_SEGMENTS: usize = 64;
 
 /// Frames for a TUN device, built up packet by packet.
 pub struct Coalescer {
@@ -191,7 +194,7 @@ impl Coalescer {
         if is_pushed {
             self.mark_pushed(&open);
         }
-        if is_pushed || new.size < open.size {
+        if is_pushed || new.size < open.size || open.is_full() {
             self.close();
         }
         true
@@ -267,6 +270,11 @@ impl Coalescer {
 }
 
 impl Open {
+    /// Whether the kernel would refuse one with more segments.
+    fn is_full(&self) -> bool {
+        self.ip.flow.protocol() == ip::UDP && self.segments >= MAX_UDP_SEGMENTS
+    }
+
     fn header(&self, is_tcp: bool, checksum: usize) -> VirtioNetHdr {
         let field = |octets: usize| u16::try_from(octets).unwrap_or(u16::MAX);
         VirtioNetHdr {

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 use perilune_wire::checksum::Sum;
-use perilune_wire::coalesce::Coalescer;
+use perilune_wire::coalesce::{Coalescer, MAX_UDP_SEGMENTS};
 use perilune_wire::ip;
 use perilune_wire::segment::Superpacket;
 use perilune_wire::virtio_net_hdr::{Gso, NEEDS_CSUM, OCTETS, VirtioNetHdr};
@@ -94,7 +94,7 @@ prop_compose! {
     fn shapes()(
         (ipv6, is_tcp, push) in any::<(bool, bool, bool)>(),
         options in 0usize..=10,
-        payload in prop::collection::vec(any::<u8>(), 2..9000),
+        payload in prop::collection::vec(any::<u8>(), 2..=100 * MAX_UDP_SEGMENTS),
         size in 100usize..1500,
         identification: u16,
         sequence: u32,
@@ -232,6 +232,28 @@ fn tcp(payload: &[u8], sequence: u32, flags: u8) -> Vec<u8> {
         sequence,
     };
     cut(&shape.frame()).remove(0)
+}
+
+#[test]
+fn no_frame_has_more_datagrams_than_the_kernel_takes() {
+    let shape = Shape {
+        ipv6: false,
+        is_tcp: false,
+        options: 0,
+        payload: vec![1; 10 * (2 * MAX_UDP_SEGMENTS + 3)],
+        size: 10,
+        flags: 0,
+        identification: 0,
+        sequence: 0,
+    };
+    let frames = join(&cut(&shape.frame()));
+    let counts = frames
+        .iter()
+        .map(|frame| Superpacket::parse(frame).unwrap().count());
+    assert_eq!(
+        counts.collect::<Vec<_>>(),
+        [MAX_UDP_SEGMENTS, MAX_UDP_SEGMENTS, 3]
+    );
 }
 
 #[test]
