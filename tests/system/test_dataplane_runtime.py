@@ -11,38 +11,39 @@ from pathlib import Path as FilePath
 import pytest
 
 from lab.capture import tap
-from lab.namespace import Namespace
 from lab.topology import Sites, host, host6, two_sites
 from lab.traffic import ping, services, transfer
 from perilune.databases.changes import AddPolicy, AddSa, RemovePolicy
-from perilune.databases.sad import Direction, Encapsulation
+from perilune.databases.sad import Direction
 from perilune.databases.spd import Action, PolicyId
 from perilune.dataplane.events import Acquire, Audit, DeviceLost, IkeDatagram, UnknownSpi
 from perilune.dataplane.runtime import RuntimeSettings
 from perilune.model.address import Path
 from perilune.model.errors import LocalError
 from support.esp_tunnel import POLICY, RIGHT_SPI, Tunnel, path
-from support.gateway import Gateway, gateway
+from support.gateway import gateway
+from support.gateway_pair import (
+    MTU,
+    OUTER_A,
+    OUTER_B,
+    V4,
+    Gateways,
+    gateway_pair,
+    in_udp,
+    install,
+    lost_packets,
+)
 
 pytestmark = [
     pytest.mark.system,
     pytest.mark.skipif(os.geteuid() != 0, reason="namespaces and TUN devices need root"),
 ]
 
-MTU = 1400
-OUTER_A, OUTER_B = "192.0.2.1", "192.0.2.2"
 OUTER6_A, OUTER6_B = "2001:db8::1", "2001:db8::2"
-V4 = Tunnel(left="10.1.0.0/24", right="10.2.0.0/24", path=path(OUTER_A, OUTER_B))
 V6_IN_V4 = replace(V4, left="2001:db8:1::/64", right="2001:db8:2::/64")
 V4_IN_V6 = replace(V4, path=path(OUTER6_A, OUTER6_B))
 V6_IN_V6 = replace(V6_IN_V4, path=path(OUTER6_A, OUTER6_B))
 TUNNELS = {"4in4": V4, "6in4": V6_IN_V4, "4in6": V4_IN_V6, "6in6": V6_IN_V6}
-
-
-def in_udp(tunnel: Tunnel) -> Tunnel:
-    way = tunnel.path
-    way = Path(replace(way.local, port=4500), replace(way.remote, port=4500))
-    return replace(tunnel, path=way, encapsulation=Encapsulation.UDP)
 
 
 @pytest.fixture(scope="module")
@@ -52,31 +53,9 @@ def sites() -> Iterator[Sites]:
 
 
 @pytest.fixture
-def gateways(sites: Sites) -> Iterator[tuple[Gateway, Gateway]]:
-    settings = RuntimeSettings(tun_name="tun0")
-    with gateway(sites.gateway_a, settings) as left, gateway(sites.gateway_b, settings) as right:
-        route_into_tunnel(sites.gateway_a, left, other_site=2)
-        route_into_tunnel(sites.gateway_b, right, other_site=1)
-        yield left, right
-
-
-def route_into_tunnel(namespace: Namespace, runtime: Gateway, other_site: int) -> None:
-    namespace.ip("link", "set", runtime.device_name, "up", "mtu", str(MTU))
-    for prefix in (f"10.{other_site}.0.0/24", f"2001:db8:{other_site}::/64"):
-        namespace.ip("route", "add", prefix, "dev", runtime.device_name)
-
-
-def install(gateways: tuple[Gateway, Gateway], tunnel: Tunnel) -> None:
-    left, right = gateways
-    left.apply(tunnel.changes())
-    right.apply(tunnel.changes(at_left=False))
-
-
-def lost_packets(runtime: Gateway) -> dict[str, int]:
-    """Return the drops, but for what the gateway's own kernel multicasts on a new device."""
-    drops = {drop.name: drop.packets for drop in runtime.stats().drops if drop.packets}
-    drops.pop("no_policy", None)
-    return drops
+def gateways(sites: Sites) -> Iterator[Gateways]:
+    with gateway_pair(sites) as pair:
+        yield pair
 
 
 def target_of(tunnel: Tunnel) -> str:
@@ -86,7 +65,7 @@ def target_of(tunnel: Tunnel) -> str:
 @pytest.mark.parametrize("encapsulated", [False, True], ids=["raw", "udp"])
 @pytest.mark.parametrize("name", TUNNELS)
 def test_ping_and_tcp_cross_the_tunnel(
-    sites: Sites, gateways: tuple[Gateway, Gateway], tmp_path: FilePath, name: str, encapsulated: bool
+    sites: Sites, gateways: Gateways, tmp_path: FilePath, name: str, encapsulated: bool
 ) -> None:
     tunnel = in_udp(TUNNELS[name]) if encapsulated else TUNNELS[name]
     target = target_of(tunnel)
@@ -108,7 +87,7 @@ def test_ping_and_tcp_cross_the_tunnel(
         assert lost_packets(runtime) == {}
 
 
-def test_batches_form(sites: Sites, gateways: tuple[Gateway, Gateway], tmp_path: FilePath) -> None:
+def test_batches_form(sites: Sites, gateways: Gateways, tmp_path: FilePath) -> None:
     install(gateways, in_udp(V4))
     (tmp_path / "web").mkdir()
     with services(sites.host_b, tmp_path / "web"):
@@ -124,9 +103,7 @@ def test_batches_form(sites: Sites, gateways: tuple[Gateway, Gateway], tmp_path:
 def test_workers_share_what_there_is_to_carry(sites: Sites, tmp_path: FilePath, workers: int) -> None:
     settings = RuntimeSettings(tun_name="tun0", workers=workers)
     (tmp_path / "web").mkdir()
-    with gateway(sites.gateway_a, settings) as left, gateway(sites.gateway_b, settings) as right:
-        route_into_tunnel(sites.gateway_a, left, other_site=2)
-        route_into_tunnel(sites.gateway_b, right, other_site=1)
+    with gateway_pair(sites, settings) as (left, right):
         install((left, right), in_udp(V4))
         with services(sites.host_b, tmp_path / "web"):
             for _ in range(4):
@@ -141,7 +118,7 @@ def test_workers_share_what_there_is_to_carry(sites: Sites, tmp_path: FilePath, 
             assert lost_packets(runtime) == {}
 
 
-def test_packets_respect_the_mtu(sites: Sites, gateways: tuple[Gateway, Gateway]) -> None:
+def test_packets_respect_the_mtu(sites: Sites, gateways: Gateways) -> None:
     install(gateways, V4)
     fits, too_big = str(MTU - 28), str(MTU - 27)
     words = ("ping", "-n", "-c", "1", "-W", "2", "-M", "do")
@@ -154,7 +131,7 @@ def test_packets_respect_the_mtu(sites: Sites, gateways: tuple[Gateway, Gateway]
 
 @pytest.mark.parametrize("tunnel", [V4, in_udp(V4)], ids=["raw", "udp"])
 def test_an_interface_that_becomes_narrow_is_noticed(
-    sites: Sites, gateways: tuple[Gateway, Gateway], tmp_path: FilePath, tunnel: Tunnel
+    sites: Sites, gateways: Gateways, tmp_path: FilePath, tunnel: Tunnel
 ) -> None:
     """What it refuses is counted, and from then on the hosts are told what fits."""
     install(gateways, tunnel)
@@ -197,7 +174,7 @@ def test_what_bypasses_leaves_in_the_clear_past_the_device(sites: Sites, tmp_pat
             namespace.ip(family, "rule", "del", "not", "fwmark", mark, "lookup", "77")
 
 
-def test_first_packet_is_held_until_there_is_an_sa(sites: Sites, gateways: tuple[Gateway, Gateway]) -> None:
+def test_first_packet_is_held_until_there_is_an_sa(sites: Sites, gateways: Gateways) -> None:
     left, right = gateways
     left.apply([V4.policy()])
     right.apply(V4.changes(at_left=False))
@@ -218,7 +195,7 @@ def test_first_packet_is_held_until_there_is_an_sa(sites: Sites, gateways: tuple
 @pytest.mark.parametrize("outer", [(OUTER_A, OUTER_B), (OUTER6_A, OUTER6_B)], ids=["v4", "v6"])
 @pytest.mark.parametrize(("port", "encapsulated"), [(500, False), (4500, True)])
 def test_ike_datagrams_reach_the_other_side(
-    gateways: tuple[Gateway, Gateway], outer: tuple[str, str], port: int, encapsulated: bool
+    gateways: Gateways, outer: tuple[str, str], port: int, encapsulated: bool
 ) -> None:
     left, right = gateways
     way = path(*outer, port)
@@ -228,7 +205,7 @@ def test_ike_datagrams_reach_the_other_side(
     assert arrived == IkeDatagram(back, b"a message of IKE", encapsulated)
 
 
-def test_keepalives_are_counted_and_nothing_else(gateways: tuple[Gateway, Gateway]) -> None:
+def test_keepalives_are_counted_and_nothing_else(gateways: Gateways) -> None:
     left, right = gateways
     way = in_udp(V4).path
     left.send_keepalive(way)
@@ -252,7 +229,7 @@ for n in range(600):
 """
 
 
-def test_a_flood_of_nonsense_ends_nothing(sites: Sites, gateways: tuple[Gateway, Gateway]) -> None:
+def test_a_flood_of_nonsense_ends_nothing(sites: Sites, gateways: Gateways) -> None:
     _, right = gateways
     install(gateways, V4)
     sites.gateway_a.run(sys.executable, "-c", FLOOD, OUTER_B)
@@ -268,7 +245,7 @@ def test_a_flood_of_nonsense_ends_nothing(sites: Sites, gateways: tuple[Gateway,
     assert sum(isinstance(event, (Audit, UnknownSpi)) for event in events) < 200
 
 
-def test_idle_workers_use_no_cpu(gateways: tuple[Gateway, Gateway], sites: Sites) -> None:
+def test_idle_workers_use_no_cpu(gateways: Gateways, sites: Sites) -> None:
     left, right = gateways
     install(gateways, V4)
     sites.gateway_a.ip("link", "set", left.device_name, "down")
@@ -280,7 +257,7 @@ def test_idle_workers_use_no_cpu(gateways: tuple[Gateway, Gateway], sites: Sites
     assert right.cpu_s() - before[1] < 0.3
 
 
-def test_esp_is_accepted_with_and_without_udp(sites: Sites, gateways: tuple[Gateway, Gateway]) -> None:
+def test_esp_is_accepted_with_and_without_udp(sites: Sites, gateways: Gateways) -> None:
     """RFC 7296, section 2.23: both must be accepted, whatever was negotiated."""
     left, right = gateways
     left.apply(in_udp(V4).changes())
@@ -288,9 +265,7 @@ def test_esp_is_accepted_with_and_without_udp(sites: Sites, gateways: tuple[Gate
     assert ping(sites.host_a, host(2)) == 3
 
 
-def test_a_deleted_device_is_told_and_ends_the_workers(
-    sites: Sites, gateways: tuple[Gateway, Gateway]
-) -> None:
+def test_a_deleted_device_is_told_and_ends_the_workers(sites: Sites, gateways: Gateways) -> None:
     left, _ = gateways
     sites.gateway_a.ip("link", "delete", left.device_name)
     assert left.wait_for(DeviceLost).name == "tun0"
@@ -298,13 +273,13 @@ def test_a_deleted_device_is_told_and_ends_the_workers(
     left.close()
 
 
-def test_what_cannot_be_sent_is_an_error_of_the_caller(gateways: tuple[Gateway, Gateway]) -> None:
+def test_what_cannot_be_sent_is_an_error_of_the_caller(gateways: Gateways) -> None:
     left, _ = gateways
     with pytest.raises(LocalError, match=r"192\.0\.2\.9:501"):
         left.send_ike(b"message", path("192.0.2.9", OUTER_B, 501), encapsulated=False)
 
 
-def test_changes_are_all_or_nothing(gateways: tuple[Gateway, Gateway]) -> None:
+def test_changes_are_all_or_nothing(gateways: Gateways) -> None:
     left, _ = gateways
     with pytest.raises(LocalError):
         left.apply([*V4.changes(), RemovePolicy(POLICY), RemovePolicy(POLICY)])

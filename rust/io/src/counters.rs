@@ -50,8 +50,8 @@ io_drops! {
     NeighborSilent = "io_neighbor_silent", "No station on the inside has the packet's address.";
     /// The path of an SA has a local address that no socket is bound to.
     NoSocket = "io_no_socket", "No socket has the SA's local address.";
-    /// Frames came faster than they were read.
-    PortOverflow = "io_port_overflow", "Frames on the wire came faster than they were read.";
+    /// Packets of the protected side, or frames on the wire, came faster than they were read.
+    PortOverflow = "io_port_overflow", "A queue of the protected side, or of the wire, was full.";
     /// A received datagram was larger than the buffer.
     ReceiveTruncated = "io_receive_truncated", "A received datagram did not fit the buffer.";
     /// A socket reported an error instead of a datagram.

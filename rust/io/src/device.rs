@@ -197,9 +197,12 @@ impl Device {
 
     /// Count what the kernel had to drop before it was read.
     pub(crate) fn count_overflows(&self, counters: &Counters) {
-        if let Self::Wire(bump) = self {
-            for port in [bump.inside(), bump.outside()] {
-                counters.drop_packets(IoDrop::PortOverflow, port.take_overflows());
+        match self {
+            Self::Tun(tun) => counters.drop_packets(IoDrop::PortOverflow, tun.take_overflows()),
+            Self::Wire(bump) => {
+                for port in [bump.inside(), bump.outside()] {
+                    counters.drop_packets(IoDrop::PortOverflow, port.take_overflows());
+                }
             }
         }
     }

@@ -5,6 +5,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 
 use perilune_wire::ethernet::MacAddress;
+use socket2::{Domain, Socket, Type};
 
 use crate::error::IoError;
 
@@ -77,6 +78,24 @@ pub(crate) fn set_up(socket: impl AsFd, mut request: libc::ifreq) -> io::Result<
     }
     request.ifr_ifru.ifru_flags = flags | up;
     ask(socket, libc::SIOCSIFFLAGS, &mut request)
+}
+
+/// Give its queue another length, in packets, where it has the one that it is made with.
+pub(crate) fn lengthen_queue(name: &str, from: c_int, to: c_int) -> Result<(), IoError> {
+    let refused = |source| IoError::Tun {
+        name: name.to_owned(),
+        step: "queue length",
+        source,
+    };
+    let socket = Socket::new(Domain::IPV4, Type::DGRAM, None).map_err(refused)?;
+    let mut request = request(name)?;
+    ask(&socket, libc::SIOCGIFTXQLEN, &mut request).map_err(refused)?;
+    // SAFETY: the kernel has filled in `ifr_qlen`, a number of the same type and place.
+    if unsafe { request.ifr_ifru.ifru_metric } == from {
+        request.ifr_ifru.ifru_metric = to;
+        ask(&socket, libc::SIOCSIFTXQLEN, &mut request).map_err(refused)?;
+    }
+    Ok(())
 }
 
 /// Whether there is still an interface with this number.

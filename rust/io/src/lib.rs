@@ -18,6 +18,7 @@ mod control_message;
 mod counters;
 mod datagram_socket;
 mod device;
+mod device_queue;
 mod dummies;
 mod error;
 mod event_queue;

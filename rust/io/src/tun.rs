@@ -8,6 +8,7 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
 use crate::device::{DeviceError, Lost};
+use crate::device_queue::DeviceQueue;
 use crate::error::IoError;
 use crate::interface;
 use crate::user_queues::UserQueues;
@@ -33,6 +34,7 @@ pub struct Tun {
     queues: Vec<OwnedFd>,
     name: String,
     segments_udp: bool,
+    queue: DeviceQueue,
     users: UserQueues,
     has_queues: bool,
 }
@@ -73,10 +75,12 @@ impl Tun {
                 queues.push(attach(&name, libc::IFF_MULTI_QUEUE)?.0);
             }
         }
+        let queue = DeviceQueue::of(&name);
         Ok(Self {
             queues,
             name,
             segments_udp,
+            queue,
             users,
             has_queues,
         })
@@ -147,6 +151,11 @@ impl Tun {
         let queue = self.queues.get(worker).ok_or(DeviceError::WouldBlock)?;
         let mut read = read;
         read(queue.as_fd()).map(|octets| (octets, None))
+    }
+
+    /// How many packets the kernel dropped since the last call because nobody read them.
+    pub(crate) fn take_overflows(&self) -> usize {
+        self.queue.take_overflows()
     }
 
     /// Let other users be read.
