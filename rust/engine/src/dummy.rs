@@ -75,8 +75,8 @@ impl Engine {
             return Ok(false);
         }
         let header = OuterHeader {
-            source: entry.path.local.ip(),
-            destination: entry.path.remote.ip(),
+            source: entry.path().local.ip(),
+            destination: entry.path().remote.ip(),
             traffic_class: 0,
             hop_limit: entry.sa.common.processing.hop_limit,
             flow_label: entry.sa.common.processing.flow_label,

@@ -79,7 +79,7 @@ impl Engine {
         let octets = packet.octets_of(outgoing.from..until);
         let (processing, ip) = (&sa.common.processing, packet.ip());
         let outside = Outside {
-            path: entry.path,
+            path: entry.path(),
             encapsulation: entry.encapsulation,
             traffic_class: traffic_class(&processing.dscp, ip.traffic_class),
             dont_fragment: dont_fragment(sa.outer_df(), ip.dont_fragment),

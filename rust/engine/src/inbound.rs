@@ -171,7 +171,7 @@ impl Engine {
         }
         let from = incoming.from;
         let can_move = entry.encapsulation == Encapsulation::Udp && from.encapsulated;
-        if is_newest && can_move && from.remote != entry.path.remote {
+        if is_newest && can_move && from.remote != entry.path().remote {
             self.note_moved(entry, incoming);
         }
     }
@@ -183,7 +183,7 @@ impl Engine {
         } = *incoming.from;
         let reported = crate::lock(&entry.sa.reported).replace(Box::new(new));
         if reported.as_deref() != Some(&new) {
-            let old = entry.path.remote;
+            let old = entry.path().remote;
             self.events.push(Event::PeerMoved {
                 spi: incoming.spi,
                 old,

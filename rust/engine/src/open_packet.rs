@@ -239,7 +239,7 @@ impl Engine {
         }
         let in_udp = std::mem::take(&mut layers.in_udp);
         let is_payload_only = parts.is_payload_only(&sa.common.processing);
-        if is_payload_only && found.destination != found.entry.path.local.ip() {
+        if is_payload_only && found.destination != found.entry.path().local.ip() {
             return Err(DropReason::NotOurOwn);
         }
         layers.packet = put_together(parts, &sa.common.processing, found.traffic_class)?;
@@ -363,7 +363,7 @@ fn find<'a>(
     };
     let (source, destination) = (outline.flow.source(), outline.flow.destination());
     let found = sad.find(spi, destination, source).filter(|entry| {
-        let is_here = is_first || entry.path.local.ip() == destination;
+        let is_here = is_first || entry.path().local.ip() == destination;
         entry.sa.common.protection.protocol() == protocol && is_here
     });
     if is_first || found.is_some() {

@@ -38,7 +38,7 @@ impl SadEntry<OutboundSa> {
     /// The largest packet with so long a header that may go into this SA, so that what comes out is
     /// at most `room` octets.
     pub(crate) fn largest_inside(&self, head: usize, room: usize) -> usize {
-        let outer_head = octets_to(self.path.remote.ip());
+        let outer_head = octets_to(self.path().remote.ip());
         let (kept, head) = match self.sa.common.processing.mode {
             Mode::Transport => (head, head),
             Mode::Beet { .. } => (head, outer_head),
@@ -57,7 +57,7 @@ impl SadEntry<OutboundSa> {
         };
         match &self.sa.common.protection {
             Protection::Ah(transform) => {
-                let is_ipv6 = self.path.remote.is_ipv6();
+                let is_ipv6 = self.path().remote.is_ipv6();
                 (1, ah::octets(transform, is_ipv6), 0)
             }
             Protection::Esp(transform) => {
@@ -96,6 +96,6 @@ impl SadEntry<OutboundSa> {
     #[inline]
     pub(crate) fn tunnel_mtu(&self, now: Instant) -> Option<usize> {
         let path_mtu = self.sa.path_mtu.get(now)?;
-        self.largest_payload(octets_to(self.path.remote.ip()), path_mtu)
+        self.largest_payload(octets_to(self.path().remote.ip()), path_mtu)
     }
 }

@@ -1,6 +1,7 @@
 //! Between which two addresses ESP travels, and in what.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, SocketAddrV4};
+use std::sync::Arc;
 
 use perilune_wire::ip;
 
@@ -22,6 +23,38 @@ pub struct Path {
     pub local: SocketAddr,
     /// The peer's end.
     pub remote: SocketAddr,
+}
+
+/// A path as SAs keep it: that of IPv4 takes a quarter of the room.
+#[derive(Clone)]
+pub(crate) enum StoredPath {
+    Ipv4 {
+        local: SocketAddrV4,
+        remote: SocketAddrV4,
+    },
+    Any(Arc<Path>),
+}
+
+impl From<Path> for StoredPath {
+    fn from(path: Path) -> Self {
+        match (path.local, path.remote) {
+            (SocketAddr::V4(local), SocketAddr::V4(remote)) => Self::Ipv4 { local, remote },
+            _ => Self::Any(Arc::new(path)),
+        }
+    }
+}
+
+impl From<&StoredPath> for Path {
+    #[inline]
+    fn from(stored: &StoredPath) -> Self {
+        match stored {
+            StoredPath::Ipv4 { local, remote } => Self {
+                local: (*local).into(),
+                remote: (*remote).into(),
+            },
+            StoredPath::Any(path) => **path,
+        }
+    }
 }
 
 /// Where an inbound packet came from, as the socket told it.

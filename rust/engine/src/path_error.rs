@@ -95,7 +95,10 @@ impl Engine {
         let tables = self.tables();
         let entries = tables.outbound.values();
         entries
-            .filter(|entry| entry.path.local.ip() == local && entry.path.remote.ip() == remote)
+            .filter(|entry| {
+                let path = entry.path();
+                path.local.ip() == local && path.remote.ip() == remote
+            })
             .map(Arc::clone)
             .collect()
     }
@@ -127,7 +130,7 @@ fn believes(entry: &SadEntry<OutboundSa>) -> bool {
 fn may_have_sent(entry: &SadEntry<OutboundSa>, quoted: &Quoted<'_>) -> bool {
     let (protocol, ports) = match (entry.encapsulation, &entry.sa.common.protection) {
         (Encapsulation::Udp, _) => {
-            let path = &entry.path;
+            let path = entry.path();
             (ip::UDP, Some((path.local.port(), path.remote.port())))
         }
         (Encapsulation::None, Protection::Ah(_)) => (AH, None),

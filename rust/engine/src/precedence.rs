@@ -66,13 +66,13 @@ impl<'a> Precedence<'a> {
     /// ways to one network, where nobody has an SA of it, and in a group.
     #[cold]
     fn allows(&self, first: &SpdEntry, entry: &SadEntry<InboundSa>) -> bool {
-        let peer: IpAddr = entry.path.remote.ip();
+        let peer: IpAddr = entry.path().remote.ip();
         let own = self.tables.spd.config(entry.sa.common.policy);
         first.action == Action::Protect
             && (entry.sa.lookup != Lookup::Spi
                 || own.is_some_and(|own| own.priority == first.config.priority)
                 || first.sas.is_empty()
-                || first.sas.iter().any(|sa| sa.path.remote.ip() == peer))
+                || first.sas.iter().any(|sa| sa.path().remote.ip() == peer))
     }
 }
 

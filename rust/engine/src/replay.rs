@@ -1,5 +1,7 @@
 //! The anti-replay window (RFC 4303, section 3.4.3 and appendix A2).
 
+use std::ops::{Deref, DerefMut};
+
 use crate::drop_reason::DropReason;
 use crate::error::EngineError;
 
@@ -25,7 +27,46 @@ pub struct ReplayWindow {
     top: u64,
     width: u64,
     esn: bool,
-    words: Box<[u64]>,
+    words: Words,
+}
+
+/// Bits of a window; those of the usual one are where it is.
+#[derive(Debug)]
+enum Words {
+    Two([u64; 2]),
+    Any(Box<[u64]>),
+}
+
+impl Words {
+    /// So many words that are zero.
+    fn new(count: usize) -> Self {
+        match count {
+            2 => Self::Two([0; 2]),
+            _ => Self::Any(vec![0; count].into_boxed_slice()),
+        }
+    }
+}
+
+impl Deref for Words {
+    type Target = [u64];
+
+    #[inline]
+    fn deref(&self) -> &[u64] {
+        match self {
+            Self::Two(words) => words,
+            Self::Any(words) => words,
+        }
+    }
+}
+
+impl DerefMut for Words {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut [u64] {
+        match self {
+            Self::Two(words) => words,
+            Self::Any(words) => words,
+        }
+    }
 }
 
 impl ReplayWindow {
@@ -39,7 +80,7 @@ impl ReplayWindow {
                 top: 0,
                 width: WIDTH_WHEN_OFF,
                 esn,
-                words: Box::default(),
+                words: Words::new(0),
             });
         }
         if !(MIN_PACKETS..=MAX_PACKETS).contains(&packets) {
@@ -47,12 +88,11 @@ impl ReplayWindow {
         }
         let width = u64::from(packets);
         let words = usize::try_from(packets.div_ceil(64).saturating_add(1)).unwrap_or(0);
-        let words = vec![0; words.next_power_of_two()].into_boxed_slice();
         Ok(Self {
             top: 0,
             width,
             esn,
-            words,
+            words: Words::new(words.next_power_of_two()),
         })
     }
 

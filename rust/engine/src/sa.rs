@@ -10,7 +10,7 @@ use crate::compression::Compression;
 use crate::error::EngineError;
 use crate::lifetime::Lifetime;
 use crate::matcher::Matcher;
-use crate::path::{Encapsulation, Path};
+use crate::path::{Encapsulation, Path, StoredPath};
 use crate::path_mtu::PathMtu;
 use crate::processing::{
     DontFragment, Fragmentation, Lookup, Mode, Processing, Protocol, TfcPadding,
@@ -73,7 +73,7 @@ pub(crate) struct OutboundSa {
 /// An SA and where it goes now; a move makes a new entry around the same SA.
 pub(crate) struct SadEntry<T> {
     pub(crate) sa: Arc<T>,
-    pub(crate) path: Path,
+    path: StoredPath,
     pub(crate) encapsulation: Encapsulation,
     /// What the SPD entry asks of packets that arrive; `None` when nothing out of the ordinary, and
     /// for outbound SAs.
@@ -246,11 +246,17 @@ impl OutboundSa {
 }
 
 impl<T> SadEntry<T> {
+    /// Where it goes.
+    #[inline]
+    pub(crate) fn path(&self) -> Path {
+        Path::from(&self.path)
+    }
+
     /// The same SA on another path.
     pub(crate) fn moved(&self, path: Path, encapsulation: Encapsulation) -> Self {
         Self {
             sa: Arc::clone(&self.sa),
-            path,
+            path: path.into(),
             encapsulation,
             arrivals: self.arrivals.clone(),
         }
@@ -278,7 +284,7 @@ impl SadEntry<InboundSa> {
         };
         Ok(Self {
             sa: Arc::new(sa),
-            path: config.path,
+            path: config.path.into(),
             encapsulation: config.encapsulation,
             arrivals: Arrivals::of(policy, config.processing.mode),
         })
@@ -288,20 +294,20 @@ impl SadEntry<InboundSa> {
     pub(crate) fn under(&self, policy: &PolicyConfig) -> Self {
         Self {
             arrivals: Arrivals::of(policy, self.sa.common.processing.mode),
-            ..self.moved(self.path, self.encapsulation)
+            ..self.moved(self.path(), self.encapsulation)
         }
     }
 
     /// Its name.
     pub(crate) fn id(&self) -> SaId {
-        SaId::new(Direction::Inbound, self.sa.common.spi, self.path)
+        SaId::new(Direction::Inbound, self.sa.common.spi, self.path())
     }
 
     pub(crate) fn stats(&self) -> SaStats {
         SaStats {
             sequence: self.sa.windows.top(),
             replay_window: self.sa.replay_packets,
-            ..self.sa.common.stats(self.path, self.encapsulation)
+            ..self.sa.common.stats(self.path(), self.encapsulation)
         }
     }
 }
@@ -329,7 +335,7 @@ impl SadEntry<OutboundSa> {
         };
         Ok(Self {
             sa: Arc::new(sa),
-            path: config.path,
+            path: config.path.into(),
             encapsulation: config.encapsulation,
             arrivals: None,
         })
@@ -337,7 +343,7 @@ impl SadEntry<OutboundSa> {
 
     /// What it is found by.
     pub(crate) fn key(&self) -> (u32, SocketAddr) {
-        (self.sa.common.spi, self.path.remote)
+        (self.sa.common.spi, self.path().remote)
     }
 
     pub(crate) fn stats(&self) -> SaStats {
@@ -345,7 +351,7 @@ impl SadEntry<OutboundSa> {
             sequence: self.sa.sequence.used(),
             ready: self.sa.is_ready(),
             path_mtu: self.sa.path_mtu.learnt(),
-            ..self.sa.common.stats(self.path, self.encapsulation)
+            ..self.sa.common.stats(self.path(), self.encapsulation)
         }
     }
 }

@@ -59,7 +59,8 @@ impl InboundSad {
     /// Put an entry in its place, new or moved.
     pub(crate) fn put(&mut self, entry: SadEntry<InboundSa>) {
         let spi = entry.sa.common.spi;
-        let (destination, source) = (entry.path.local.ip(), entry.path.remote.ip());
+        let path = entry.path();
+        let (destination, source) = (path.local.ip(), path.remote.ip());
         match entry.sa.lookup {
             Lookup::Spi => self.unicast.insert(spi, Arc::new(entry)),
             Lookup::SpiDestination => self.to_group.insert((spi, destination), Arc::new(entry)),

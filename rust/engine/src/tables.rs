@@ -226,7 +226,8 @@ impl Tables {
             )));
         }
         let old = self.outbound.remove(&(id.spi, id.remote)).ok_or(unknown)?;
-        if old.path.remote.ip() != path.remote.ip() || old.path.local.ip() != path.local.ip() {
+        let left = old.path();
+        if left.remote.ip() != path.remote.ip() || left.local.ip() != path.local.ip() {
             old.sa.path_mtu.forget();
         }
         let new = Arc::new(old.moved(path, encapsulation));

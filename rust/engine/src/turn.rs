@@ -27,9 +27,12 @@ impl Sender {
 pub(crate) struct Turn {
     whose: AtomicU32,
     waiting: AtomicU32,
-    gate: Mutex<()>,
-    over: Condvar,
 }
+
+/// Where those wait whose turn it is not: the same place for all SAs, of which there are many and where
+/// it is rare that somebody waits.
+static GATE: Mutex<()> = Mutex::new(());
+static OVER: Condvar = Condvar::new();
 
 impl Turn {
     /// Whether it is this sender's.
@@ -48,11 +51,11 @@ impl Turn {
     /// Take it as soon as it is nobody's. Who waits must have no other turn: others would wait for that.
     #[cold]
     pub(crate) fn wait(&self, sender: &Sender) {
-        let mut gate = self.gate.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut gate = GATE.lock().unwrap_or_else(PoisonError::into_inner);
         // Counted before it looks: who ends his turn looks for the count after that.
         self.waiting.fetch_add(1, Ordering::SeqCst);
         while !self.take(sender) {
-            gate = self.over.wait(gate).unwrap_or_else(PoisonError::into_inner);
+            gate = OVER.wait(gate).unwrap_or_else(PoisonError::into_inner);
         }
         self.waiting.fetch_sub(1, Ordering::SeqCst);
     }
@@ -62,16 +65,16 @@ impl Turn {
     pub(crate) fn end(&self) {
         self.whose.store(NOBODY, Ordering::SeqCst);
         if self.waiting.load(Ordering::SeqCst) > 0 {
-            self.call();
+            call();
         }
     }
+}
 
-    #[cold]
-    fn call(&self) {
-        // Behind the gate: nobody is between a look in vain and his wait.
-        drop(self.gate.lock().unwrap_or_else(PoisonError::into_inner));
-        self.over.notify_one();
-    }
+#[cold]
+fn call() {
+    // Behind the gate: nobody is between a look in vain and his wait.
+    drop(GATE.lock().unwrap_or_else(PoisonError::into_inner));
+    OVER.notify_all();
 }
 
 #[cfg(test)]

@@ -170,7 +170,7 @@ impl Engine {
     ) -> Result<Vec<u8>, DropReason> {
         let processing = with_outer_df(&entry.sa);
         let identification = self.next_identification();
-        let mut parts = take_apart(packet, &processing, &entry.path, identification)?;
+        let mut parts = take_apart(packet, &processing, &entry.path(), identification)?;
         if let Some(compression) = &entry.sa.common.compression {
             compression.compress(&mut parts);
         }
@@ -246,7 +246,7 @@ fn seal_esp(
         .ok_or(DropReason::FrameMalformed)? = protocol;
     let udp_at = packet.len();
     if is_udp {
-        packet.extend_from_slice(&udp_header(&entry.path));
+        packet.extend_from_slice(&udp_header(&entry.path()));
     }
     let esp_at = packet.len();
     let header = EspHeader {
@@ -345,7 +345,7 @@ fn room(tables: &Tables, entry: &SadEntry<OutboundSa>, mut head: usize, now: Ins
     for other in others(tables, entry) {
         outward.push((other, head));
         if other.sa.common.processing.mode != Mode::Transport {
-            head = octets_to(other.path.remote.ip());
+            head = octets_to(other.path().remote.ip());
         }
     }
     let mtu = path_mtu(tables, entry, now).unwrap_or(LEAST_PATH_MTU);
@@ -386,7 +386,7 @@ fn sealed_octets(
             Mode::Beet { .. } | Mode::Transport => octets.saturating_sub(head),
         };
         if entry.sa.common.processing.mode != Mode::Transport {
-            head = octets_to(entry.path.remote.ip());
+            head = octets_to(entry.path().remote.ip());
         }
         octets = entry.sealed_octets(head, payload);
         let within = entry.sa.common.within.as_ref();

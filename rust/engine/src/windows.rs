@@ -22,7 +22,7 @@ pub(crate) enum Windows {
     PerSender {
         packets: u32,
         esn: bool,
-        seen: Mutex<HashMap<IpAddr, ReplayWindow>>,
+        seen: Box<Mutex<HashMap<IpAddr, ReplayWindow>>>,
     },
 }
 
@@ -36,7 +36,7 @@ impl Windows {
         Ok(Self::PerSender {
             packets,
             esn,
-            seen: Mutex::default(),
+            seen: Box::default(),
         })
     }
 

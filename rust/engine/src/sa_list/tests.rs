@@ -91,7 +91,7 @@ proptest! {
                     plain[n].sa.common.end();
                 },
                 Step::Move(n) => if let Some(n) = nth(n) {
-                    let moved = Arc::new(plain[n].moved(plain[n].path, Encapsulation::None));
+                    let moved = Arc::new(plain[n].moved(plain[n].path(), Encapsulation::None));
                     list.replace(&plain[n], &moved);
                     plain[n] = moved;
                 },
