@@ -25,7 +25,7 @@ from exchanges.settings import (
     secret,
     selectors,
 )
-from perilune.crypto.auth import psk_auth
+from perilune.crypto.auth import psk_auth, signed_octets
 from perilune.crypto.ike_keys import derive_rekeyed_ike_keys
 from perilune.crypto.key_exchange import KeyExchange, share_octets
 from perilune.databases.pad import ANY_IPV4, DynamicSelector, LossAction, SharedSecret
@@ -145,9 +145,8 @@ def test_responder_proves_itself_with_the_secret_that_we_proved_ourselves_with()
     request, response, ours = pair.link.sent[:3]
     nonce_i = next(p.nonce for p in Message.decode(request.data).payloads if isinstance(p, NoncePayload))
     id_r = IdPayload(PayloadType.ID_R, Identity.parse("other.example"))
-    auth = psk_auth(
-        keyed.suite.prf, secrets[1].secret, response.data, nonce_i, keyed.keys.sk_pr, id_r.encode()
-    )
+    octets = signed_octets(keyed.suite.prf, response.data, nonce_i, keyed.keys.sk_pr, id_r.encode())
+    auth = psk_auth(keyed.suite.prf, secrets[1].secret, octets)
     header = replace(ours.header, flags=Flags(initiator=False, response=True))
     impostor = replace(keyed, original_initiator=False).protection(SeededRng(7))
     (octets,) = impostor.seal(header, (id_r, AuthPayload(AuthMethod.SHARED_KEY_MIC, auth)))

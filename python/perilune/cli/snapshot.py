@@ -63,6 +63,10 @@ class IkeSaState:
 
     local_id: str
     remote_id: str
+    local_auth: str
+    remote_auth: str
+    """By what either end proved who it is; empty before it did."""
+
     spi_i: str
     spi_r: str
     """Both hexadecimal, 16 digits."""
@@ -218,6 +222,8 @@ def _ike_sa(name: str, node: Node) -> IkeSaState:
         local=f"{text_of(node, 'local-host')}[{text_of(node, 'local-port')}]",
         remote=f"{text_of(node, 'remote-host')}[{text_of(node, 'remote-port')}]",
         local_id=text_of(node, "local-id"),
+        local_auth=text_of(node, "local-auth"),
+        remote_auth=text_of(node, "remote-auth"),
         remote_id=text_of(node, "remote-id"),
         spi_i=text_of(node, "initiator-spi"),
         spi_r=text_of(node, "responder-spi"),

@@ -77,8 +77,11 @@ def _ike_facts(ike_sa: IkeSaState) -> Table:
     facts = Table.grid(padding=(0, 2))
     facts.add_column(style="dim")
     facts.add_column()
-    facts.add_row("local", f"{ike_sa.local}  {ike_sa.local_id}")
-    facts.add_row("remote", f"{ike_sa.remote}  {ike_sa.remote_id}")
+    for end, address, identity, by in (
+        ("local", ike_sa.local, ike_sa.local_id, ike_sa.local_auth),
+        ("remote", ike_sa.remote, ike_sa.remote_id, ike_sa.remote_auth),
+    ):
+        facts.add_row(end, f"{address}  {identity}" + (f"  by {by}" if by else ""))
     role = "i* " if ike_sa.is_initiator else "i "
     end = "r" if ike_sa.is_initiator else "r*"
     facts.add_row("SPIs", f"{ike_sa.spi_i}_{role}{ike_sa.spi_r}_{end}")

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeVar
 
 from perilune.config.children import read_child
 from perilune.config.hosts import is_single
 from perilune.config.insecure import check_insecure
+from perilune.config.key_files import KeyFiles
 from perilune.config.reader import Reader
+from perilune.config.rounds import check_anonymous, read_local, read_remote
 from perilune.config.schema import child as child_keys
 from perilune.config.schema import child_form as form_keys
 from perilune.config.schema import connection as keys
-from perilune.config.schema.section import OptionalKey, SectionSchema
 from perilune.config.settings import DaemonSettings
 from perilune.databases.pad import (
-    AddressRange,
     ChildPolicy,
     ChildSelector,
     DynamicSelector,
@@ -29,15 +28,14 @@ from perilune.databases.spd import Action
 from perilune.model.iana import ProtocolId
 from perilune.model.time import Duration
 
-T = TypeVar("T")
 
-
-def read_connection(reader: Reader, daemon: DaemonSettings) -> PadEntry:
+def read_connection(reader: Reader, daemon: DaemonSettings, keys_of: KeyFiles) -> PadEntry:
     """Return a connection; mistakes are noted at the reader's problems.
 
     Args:
         reader: The section of the connection.
         daemon: Settings of the daemon that is to serve it; the ports are of use here.
+        keys_of: Where keys come from.
     """
     child_readers = [
         child
@@ -45,7 +43,9 @@ def read_connection(reader: Reader, daemon: DaemonSettings) -> PadEntry:
         for child in children.sections(child_keys.CHILD)
     ]
     children = tuple(map(read_child, child_readers))
-    _check_authentication(reader, needed=not children or any(c.action is Action.PROTECT for c in children))
+    needed = not children or any(child.action is Action.PROTECT for child in children)
+    local, remote = read_local(reader, keys_of, needed=needed), read_remote(reader, keys_of, needed=needed)
+    check_anonymous(remote, children, child_readers)
     _check_start(reader, child_readers)
     for child_reader, child in zip(child_readers, children, strict=True):
         _check_form(reader, child_reader, child, daemon)
@@ -57,9 +57,11 @@ def read_connection(reader: Reader, daemon: DaemonSettings) -> PadEntry:
         local_port=_local_port(reader, daemon),
         remote_port=reader.get(keys.REMOTE_PORT),
         proposals=check_insecure(reader, keys.PROPOSALS, allowed=keys.ALLOW_INSECURE),
-        local_id=_of_round(reader, keys.LOCAL, keys.LOCAL_ID),
-        remote_id=_of_round(reader, keys.REMOTE, keys.REMOTE_ID),
-        remote_claims=_claims(reader),
+        local_id=local.id,
+        local_proof=local.proof,
+        remote_id=remote.id,
+        remote_proof=remote.proof,
+        remote_claims=remote.claims,
         order=reader.get(keys.ORDER),
         encap=reader.get(keys.ENCAP),
         fragmentation=reader.get(keys.FRAGMENTATION),
@@ -70,16 +72,6 @@ def read_connection(reader: Reader, daemon: DaemonSettings) -> PadEntry:
         keyingtries=reader.get(keys.KEYINGTRIES),
         children=children,
     )
-
-
-def _of_round(reader: Reader, schema: SectionSchema, key: OptionalKey[T]) -> T | None:
-    rounds = reader.sections(schema)
-    return rounds[0].find(key) if rounds else None
-
-
-def _claims(reader: Reader) -> tuple[AddressRange, ...]:
-    rounds = reader.sections(keys.REMOTE)
-    return rounds[0].get(keys.CLAIMS) if rounds else ()
 
 
 def _local_port(reader: Reader, daemon: DaemonSettings) -> int:
@@ -106,18 +98,6 @@ def _times(reader: Reader) -> tuple[Duration, Duration, Duration]:
     elif rekey and rekey < rand:
         reader.error("rekey_time is less than rand_time", keys.RAND_TIME)
     return rekey, over, rand
-
-
-def _check_authentication(reader: Reader, *, needed: bool) -> None:
-    """Note ends of which nothing says how they prove who they are, or says so twice."""
-    for schema, end in ((keys.LOCAL, "local"), (keys.REMOTE, "remote")):
-        rounds = reader.sections(schema)
-        if len(rounds) > 1:
-            rounds[1].error("several rounds of authentication are not supported yet")
-        elif rounds and not rounds[0].has(keys.AUTH) and needed:
-            rounds[0].error("'auth = psk' is missing: without it certificates are meant")
-        elif not rounds and needed:
-            reader.error(f"'{end} {{ auth = psk }}' is missing: without it certificates are meant")
 
 
 def _check_start(reader: Reader, children: list[Reader]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from perilune.config.reader import Reader
 from perilune.config.schema.secret import OWNER, SECRET_KEY
 from perilune.databases.pad import PadEntry, SharedSecret
+from perilune.databases.proof import SharedKey
 from perilune.databases.spd import Action
 from perilune.model.identity_pattern import matches
 
@@ -24,6 +25,8 @@ def read_secret(reader: Reader) -> SharedSecret | None:
 
 def check_secrets(reader: Reader, connection: PadEntry, secrets: tuple[SharedSecret, ...]) -> None:
     """Warn of a connection for which there is no secret."""
+    if SharedKey() not in (connection.local_proof, connection.remote_proof):
+        return
     if connection.children and all(child.action is not Action.PROTECT for child in connection.children):
         return
     remote = connection.definite_remote_id

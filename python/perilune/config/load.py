@@ -11,6 +11,7 @@ from perilune.config.credentials import check_secrets, read_secret
 from perilune.config.daemon import read_daemon
 from perilune.config.files import Files, SystemFiles
 from perilune.config.includes import read_tree
+from perilune.config.key_files import KeyFiles
 from perilune.config.manual_sas import check_together, read_manual_sa
 from perilune.config.policies import read_policies
 from perilune.config.problems import InvalidConfigError, Problems
@@ -41,28 +42,24 @@ def load(path: FilePath | str, files: Files | None = None) -> Settings:
     Raises:
         InvalidConfigError: It cannot be used; all that is wrong is told at once.
     """
+    path, files = FilePath(path), files or SystemFiles()
     with _as_invalid():
-        tree = read_tree(FilePath(path), files or SystemFiles())
-    return settings_of(tree)
+        tree = read_tree(path, files)
+    return _settings_of(tree, KeyFiles(path.parent, files))
 
 
 def load_text(text: str) -> Settings:
-    """Read a configuration that includes no file.
+    """Read a configuration that includes no file; keys are at absolute paths.
 
     Raises:
         InvalidConfigError: It cannot be used; all that is wrong is told at once.
     """
     with _as_invalid():
         tree = parse(text)
-    return settings_of(tree)
+    return _settings_of(tree, KeyFiles(None, SystemFiles()))
 
 
-def settings_of(tree: Section) -> Settings:
-    """Read a tree, from a file or from elsewhere.
-
-    Raises:
-        InvalidConfigError: It cannot be used; all that is wrong is told at once.
-    """
+def _settings_of(tree: Section, keys: KeyFiles) -> Settings:
     problems = Problems()
     with _as_invalid():
         resolved = _without_templates(tree)
@@ -75,8 +72,10 @@ def settings_of(tree: Section) -> Settings:
         for reader in section.sections(IKE_SECRET)
         if (secret := read_secret(reader)) is not None
     )
+    for section in root.sections(SECRETS):
+        keys.read_secrets(section)
     readers = _all_of(root, CONNECTIONS, CONNECTION)
-    connections = tuple(read_connection(reader, daemon) for reader in readers)
+    connections = tuple(read_connection(reader, daemon, keys) for reader in readers)
     for reader, connection in zip(readers, connections, strict=True):
         check_secrets(reader, connection, secrets)
     _check_names(readers, connections)

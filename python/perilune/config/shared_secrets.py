@@ -45,6 +45,26 @@ SECRET: Kind[Secret] = Kind("text, `0x` and hexadecimal, or `0s` and Base64", _r
 """A pre-shared key."""
 
 
+def _read_passphrase(text: str) -> Secret:
+    if not text or len(text) > LONGEST_SECRET_OCTETS:
+        raise ConfigError(f"a passphrase has 1 to {LONGEST_SECRET_OCTETS} characters")
+    return Secret(text.encode())
+
+
+PASSPHRASE: Kind[Secret] = Kind("text", _read_passphrase)
+"""What opens a private key."""
+
+
+def _read_file_name(text: str) -> str:
+    if not text or "=" in text or not text.isprintable():
+        raise ConfigError("this is no name of a file; each setting needs a line of its own")
+    return text
+
+
+FILE_NAME: Kind[str] = Kind("name or path of a file", _read_file_name)
+"""A file."""
+
+
 def _read_owner(text: str) -> Identity | IdentityPattern | None:
     try:
         return PEER.read(text)

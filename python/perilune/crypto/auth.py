@@ -29,15 +29,15 @@ def signed_octets(
     return first_message + peer_nonce + prf(prf_id, sk_p, id_body)
 
 
-def psk_auth(  # noqa: PLR0913, PLR0917 - the quantities that section 2.15 names
-    prf_id: PrfId, secret: Secret, first_message: bytes, peer_nonce: bytes, sk_p: Secret, id_body: bytes
-) -> bytes:
-    """Return the contents of AUTH with method SHARED_KEY_MIC; see `signed_octets` for the arguments.
+def psk_auth(prf_id: PrfId, secret: Secret, octets: bytes) -> bytes:
+    """Return the contents of AUTH with method SHARED_KEY_MIC.
 
-    `secret` is the pre-shared key, without a terminator.
+    Args:
+        prf_id: The IKE SA's PRF.
+        secret: The pre-shared key, without a terminator.
+        octets: See `signed_octets`.
     """
-    key = prf(prf_id, secret, _KEY_PAD)
-    return prf(prf_id, key, signed_octets(prf_id, first_message, peer_nonce, sk_p, id_body))
+    return prf(prf_id, prf(prf_id, secret, _KEY_PAD), octets)
 
 
 def require_equal_auth(expected: bytes, received: bytes) -> None:

@@ -11,9 +11,11 @@ from ipaddress import IPv4Network, IPv6Network
 
 from perilune.databases.child_form import ChildForm
 from perilune.databases.processing import Mode
+from perilune.databases.proof import LocalProof, NoProof, RemoteProof, SharedKey, announced_hashes
 from perilune.databases.sad import Lifetime
 from perilune.databases.spd import Action, IcmpErrors
 from perilune.model.address import IKE_PORT, IpAddress
+from perilune.model.iana import HashId, IdType
 from perilune.model.identity import Identity
 from perilune.model.identity_pattern import IdentityPattern, matches, same_identity
 from perilune.model.proposal import Proposal
@@ -157,10 +159,16 @@ class PadEntry:
     """IKE proposals in order of preference."""
 
     local_id: Identity | None = None
-    """None is the address of our end."""
+    """None is the address of our end, or nobody where we prove nothing."""
+
+    local_proof: LocalProof = field(default_factory=SharedKey)
+    """How we prove that."""
 
     remote_id: Identity | IdentityPattern | None = None
-    """Who the peer is, or the group that it is of; None accepts any identity that has a secret."""
+    """Who the peer is, or the group that it is of; None accepts any identity that is proven."""
+
+    remote_proof: RemoteProof = field(default_factory=SharedKey)
+    """How the peer is to prove that."""
 
     remote_claims: tuple[AddressRange, ...] = ()
     """Addresses that the peer may claim at its end of a child (section 4.4.3.3); none is any that a child
@@ -191,8 +199,20 @@ class PadEntry:
     children: tuple[ChildPolicy, ...] = ()
 
     def accepts(self, remote: Identity) -> bool:
-        """Whether a peer of this identity may be one of the entry's."""
+        """Whether a peer of this identity may be one of the entry's.
+
+        Who proves nothing may say anything, which then means nothing (RFC 7619, section 2.2).
+        """
+        if isinstance(self.remote_proof, NoProof):
+            return True
+        if remote.type == IdType.ID_NULL:
+            return False
         return self.remote_id is None or matches(self.remote_id, remote)
+
+    @property
+    def signature_hashes(self) -> frozenset[HashId]:
+        """Hashes to announce for its signatures (RFC 7427, section 4)."""
+        return announced_hashes(self.local_proof) | announced_hashes(self.remote_proof)
 
     @property
     def definite_remote_id(self) -> Identity | None:

@@ -8,7 +8,7 @@ from perilune.databases.pad import PadEntry
 from perilune.ike.nat import Nat
 from perilune.ike.registry import Identities
 from perilune.model.address import Path
-from perilune.model.identity import Identity
+from perilune.model.identity import NOBODY, Identity
 from perilune.model.time import Instant
 
 
@@ -20,7 +20,16 @@ class Authenticated:
     """The connection as it was configured then; a reload does not change it."""
 
     local_id: Identity
+    local_auth: str
+    """By what we proved that."""
+
     remote_id: Identity
+    """NOBODY where the peer proved nothing, whatever it said: nothing may follow from that (RFC 7619, section
+    2.2)."""
+
+    remote_auth: str
+    """By what the peer proved that."""
+
     init_path: Path
     """The way of IKE_SA_INIT: the peer has shown that it receives at that address, which no later message
     shows. `dynamic` selectors stand for its ends, wherever the peer moves."""
@@ -31,6 +40,11 @@ class Authenticated:
 
     began_at: Instant
     """When IKE_SA_INIT began."""
+
+    @property
+    def is_anonymous(self) -> bool:
+        """Whether the peer proved nothing, so that others with the same identity are others."""
+        return self.remote_id == NOBODY
 
     @property
     def identities(self) -> Identities:

@@ -36,7 +36,7 @@ class DownReason(Enum):
 
 @dataclass(frozen=True, slots=True)
 class IkeSaUp:
-    """An IKE SA is established: both sides are authenticated."""
+    """An IKE SA is established: both sides proved who they are, as far as their connection asks for it."""
 
     ike: IkeName
     local_id: Identity
@@ -44,11 +44,16 @@ class IkeSaUp:
     suite: IkeSuite
     path: Path
     nat: Nat
+    local_auth: str
+    """By what we proved who we are, such as `PSK`."""
+
+    remote_auth: str
+    """By what the peer did; `nothing` where it is not authenticated at all."""
 
     def __str__(self) -> str:
         return (
-            f"{self.ike}: IKE SA up, we are '{self.local_id}', the peer '{self.remote_id}',"
-            f" {self.path}, {self.nat}, {self.suite}"
+            f"{self.ike}: IKE SA up, we are '{self.local_id}' by {self.local_auth}, the peer"
+            f" '{self.remote_id}' by {self.remote_auth}, {self.path}, {self.nat}, {self.suite}"
         )
 
 

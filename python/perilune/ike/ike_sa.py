@@ -25,7 +25,7 @@ from perilune.ike.child_agreement import ChildAgreement
 from perilune.ike.child_sa import ChildSa
 from perilune.ike.child_table import ChildTable
 from perilune.ike.context import Context
-from perilune.ike.events import DownReason, IkeSaDown, IkeSaRekeyed, PeerMoved
+from perilune.ike.events import DownReason, IkeSaDown, IkeSaRekeyed, IkeSaUp, PeerMoved
 from perilune.ike.keyed import KeyedSa
 from perilune.ike.message_window import MessageWindow
 from perilune.ike.names import IkeName
@@ -109,6 +109,32 @@ class IkeSa:
         """Whether it is no more."""
         return self.context.registry.find(self.local_spi) is not self
 
+    def up_event(self) -> IkeSaUp:
+        """Return the event that tells that it is established."""
+        peer = self.peer
+        return IkeSaUp(
+            self.name,
+            peer.local_id,
+            peer.remote_id,
+            self.keyed.suite,
+            self.path,
+            peer.nat,
+            peer.local_auth,
+            peer.remote_auth,
+        )
+
+    def with_same_peer(self) -> list[IkeSa]:
+        """Return the IKE SAs between the same two identities, this one among them, the oldest first.
+
+        Peers that proved nothing are told apart by their addresses.
+        """
+        return [
+            other
+            for other in self.context.registry.between(self.peer.identities)
+            if isinstance(other, IkeSa)
+            and (not self.peer.is_anonymous or other.path.remote.address == self.path.remote.address)
+        ]
+
     def status(self) -> IkeSaStatus:
         """Return a snapshot."""
         return IkeSaStatus(
@@ -117,7 +143,9 @@ class IkeSa:
             original_initiator=self.keyed.original_initiator,
             path=self.path,
             local_id=self.peer.local_id,
+            local_auth=self.peer.local_auth,
             remote_id=self.peer.remote_id,
+            remote_auth=self.peer.remote_auth,
             suite=self.keyed.suite,
             nat=self.peer.nat,
             established_at=self.established_at,

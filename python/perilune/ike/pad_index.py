@@ -11,7 +11,9 @@ from typing import Final, Generic, TypeVar
 
 from perilune.databases.pad import AddressRange, Host, PadEntry
 from perilune.databases.processing import Mode
+from perilune.databases.proof import NoProof
 from perilune.model.address import IpAddress, Path
+from perilune.model.iana import HashId
 from perilune.model.identity import Identity
 from perilune.model.identity_pattern import IdentityPattern, spelling
 from perilune.model.proposal import Proposal
@@ -83,6 +85,11 @@ class _Group:
         """Modes of the children of its entries."""
         return frozenset(mode for _, entry in self.entries for mode in entry.modes)
 
+    @cached_property
+    def signature_hashes(self) -> frozenset[HashId]:
+        """Hashes to announce for signatures of its entries."""
+        return frozenset(hash_ for _, entry in self.entries for hash_ in entry.signature_hashes)
+
     @property
     def only_host(self) -> IpAddress | None:
         """The one address at the other end, if there is only one."""
@@ -118,6 +125,13 @@ class Candidates:
     def modes(self) -> frozenset[Mode]:
         """Modes of the children of all of them."""
         return frozenset(mode for groups in self.ranks for group in groups for mode in group.modes)
+
+    @property
+    def signature_hashes(self) -> frozenset[HashId]:
+        """Hashes to announce for signatures of all of them."""
+        return frozenset(
+            hash_ for groups in self.ranks for group in groups for hash_ in group.signature_hashes
+        )
 
     def accepting(self, remote: Identity) -> list[PadEntry]:
         """Return those that accept an identity."""
@@ -162,7 +176,9 @@ def _in_order(several: Iterable[list[Numbered]]) -> Iterator[PadEntry]:
 
 
 def _names(entry: PadEntry) -> tuple[Identity | IdentityPattern, ...]:
-    return () if entry.remote_id is None else (entry.remote_id,)
+    if entry.remote_id is None or isinstance(entry.remote_proof, NoProof):
+        return ()
+    return (entry.remote_id,)
 
 
 def _host_width(hosts: Sequence[Host], address: IpAddress) -> int | None:

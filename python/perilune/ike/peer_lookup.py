@@ -1,17 +1,17 @@
-"""Finding the PAD entry of a peer and the secret it proves itself with (RFC 4301, section 4.4.3)."""
+"""Finding the PAD entry of a peer and the secret that may prove who it is (RFC 4301, section 4.4.3)."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from perilune.crypto.auth import require_equal_auth
 from perilune.databases.pad import ANY_SECTION, PadEntry, SharedSecret
+from perilune.databases.proof import NoProof, SharedKey, is_proof_of
 from perilune.ike.pad_index import Candidates, IdentityIndex, PathIndex
 from perilune.ike.refusal import NotAuthentic
 from perilune.model.address import Path
-from perilune.model.errors import PeerError
-from perilune.model.identity import Identity
+from perilune.model.iana import AuthMethod
+from perilune.model.identity import NOBODY, Identity
 from perilune.model.identity_pattern import same_identity
 
 _SHOWN: Final = 8
@@ -37,22 +37,34 @@ class Pad:
         return self._by_path.candidates(path)
 
     def entry_of(
-        self, candidates: Candidates, remote: Identity, asked: Identity | None, path: Path
+        self,
+        candidates: Candidates,
+        remote: Identity,
+        asked: Identity | None,
+        path: Path,
+        method: int | None,
     ) -> PadEntry:
-        """Return the entry of a peer that says who it is.
+        """Return the entry of a peer that says who it is, and how it proves that.
+
+        Of several entries that name it alike, one that asks for such a proof comes first. An entry that asks
+        for none is for those alone who give none, and they for it (RFC 7619, section 2.4).
 
         Args:
             candidates: The entries that fit its address.
             remote: Who the peer says it is.
             asked: Whom the peer wants to talk to, if it says so.
             path: The way of its message; our end is our identity where an entry has none.
+            method: Its Auth Method; None for EAP.
 
         Raises:
             NotAuthentic: There is none.
         """
-        known = candidates.accepting(remote)
+        known = [entry for entry in candidates.accepting(remote) if _is_for(entry, method)]
         if not known:
             near = list(candidates)
+            if method == AuthMethod.NULL:
+                why = "the peer proves nothing, and no connection has 'auth = null' for it"
+                raise NotAuthentic(why, f"{_only(near)}.remote.auth")
             names = _few(f"{entry.name} wants '{entry.remote_id}'" for entry in near)
             raise NotAuthentic(f"no connection for '{remote}': {names}", f"{_only(near)}.remote.id")
         wanted = [
@@ -61,7 +73,7 @@ class Pad:
         if not wanted:
             names = _few(f"{entry.name} is '{local_identity(entry, path)}'" for entry in known)
             raise NotAuthentic(f"the peer asks for '{asked}': {names}", f"{_only(known)}.local.id")
-        return min(wanted, key=lambda entry: (entry.order, _generality(entry)))
+        return min(wanted, key=lambda entry: (entry.order, _generality(entry), not _fits(entry, method)))
 
     def secret(self, local: Identity, remote: Identity) -> SharedSecret:
         """Return the pre-shared key that fits a pair of identities best.
@@ -96,18 +108,6 @@ class Pad:
         return best if best and best.fits(local, remote) else None
 
 
-def require_proof(shared: SharedSecret, expected: bytes, received: bytes) -> None:
-    """Make sure, in constant time, that AUTH is what a secret gives.
-
-    Raises:
-        NotAuthentic: It is not.
-    """
-    try:
-        require_equal_auth(expected, received)
-    except PeerError as error:
-        raise NotAuthentic(str(error), f"{shared.key}.secret") from error
-
-
 def key_of(entry: PadEntry) -> str:
     """Return the section of a connection in the configuration, for messages."""
     return f"connections.{entry.name}"
@@ -115,7 +115,17 @@ def key_of(entry: PadEntry) -> str:
 
 def hint_for_us(entry: PadEntry, shared: SharedSecret | None) -> str:
     """Return the keys of the configuration to look at where the peer does not believe us."""
+    if not isinstance(entry.local_proof, SharedKey):
+        return f"{key_of(entry)}.local"
     return f"{key_of(entry)}.local.id and {shared.key if shared else f'secrets.{ANY_SECTION}'}.secret"
+
+
+def _is_for(entry: PadEntry, method: int | None) -> bool:
+    return (method == AuthMethod.NULL) == isinstance(entry.remote_proof, NoProof)
+
+
+def _fits(entry: PadEntry, method: int | None) -> bool:
+    return method is not None and is_proof_of(entry.remote_proof, method)
 
 
 def _generality(entry: PadEntry) -> int:
@@ -131,6 +141,8 @@ def _only(entries: Sequence[PadEntry]) -> str:
 
 def local_identity(entry: PadEntry, path: Path) -> Identity:
     """Return who we are in a connection."""
+    if entry.local_id is None and isinstance(entry.local_proof, NoProof):
+        return NOBODY
     return entry.local_id or Identity.of_address(path.local.address)
 
 

@@ -75,7 +75,13 @@ class IkeSaStatus:
 
     path: Path
     local_id: Identity | None = None
+    local_auth: str | None = None
+    """By what we proved who we are, such as `PSK` or `RSASSA-PSS with SHA-256`."""
+
     remote_id: Identity | None = None
+    remote_auth: str | None = None
+    """By what the peer did."""
+
     suite: IkeSuite | None = None
     nat: Nat = field(default_factory=Nat)
     established_at: Instant | None = None

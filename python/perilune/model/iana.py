@@ -154,14 +154,32 @@ class IdType(IntEnum):
     ID_DER_ASN1_DN = 9
     ID_DER_ASN1_GN = 10
     ID_KEY_ID = 11
+    ID_NULL = 13
+    """Nobody in particular (RFC 7619, section 2.2)."""
 
 
 class AuthMethod(IntEnum):
-    """Authentication methods (RFC 7296, section 3.8)."""
+    """Authentication methods (RFC 7296, section 3.8; RFC 4754, RFC 7619, RFC 7427)."""
 
     RSA_DIGITAL_SIGNATURE = 1
     SHARED_KEY_MIC = 2
     DSS_DIGITAL_SIGNATURE = 3
+    ECDSA_256 = 9
+    ECDSA_384 = 10
+    ECDSA_521 = 11
+    NULL = 13
+    DIGITAL_SIGNATURE = 14
+
+
+class HashId(IntEnum):
+    """Hash algorithms of digital signatures (RFC 7427, section 7; RFC 8420, section 2)."""
+
+    SHA1 = 1
+    SHA2_256 = 2
+    SHA2_384 = 3
+    SHA2_512 = 4
+    IDENTITY = 5
+    """None: the signature algorithm takes a message of any length."""
 
 
 class CertEncoding(IntEnum):
@@ -207,7 +225,7 @@ class IpCompId(IntEnum):
 
 
 class NotifyType(IntEnum):
-    """Notify message types (RFC 7296, section 3.10.1; RFC 7383); below 16384 they report errors."""
+    """Notify message types (RFC 7296, section 3.10.1; RFC 7383, RFC 7427); below 16384 they report errors."""
 
     UNSUPPORTED_CRITICAL_PAYLOAD = 1
     INVALID_IKE_SPI = 4
@@ -239,6 +257,7 @@ class NotifyType(IntEnum):
     ESP_TFC_PADDING_NOT_SUPPORTED = 16394
     NON_FIRST_FRAGMENTS_ALSO = 16395
     IKEV2_FRAGMENTATION_SUPPORTED = 16430
+    SIGNATURE_HASH_ALGORITHMS = 16431
     USE_BEET_MODE = 40961
     """BEET mode instead of tunnel mode: strongSwan's number, of those for private use."""
 

@@ -65,13 +65,19 @@ class Identity:
                 return _printable(self.data)
             case IdType.ID_KEY_ID:
                 return f"keyid:0x{self.data.hex()}"
-        name = _distinguished_text(self.data) if self.type == IdType.ID_DER_ASN1_DN else None
+        name = "nobody" if self == NOBODY else _distinguished_text(self)
         return name or f"id type {self.type}:0x{self.data.hex()}"
 
 
-def _distinguished_text(data: bytes) -> str | None:
+NOBODY = Identity(IdType.ID_NULL, b"")
+"""Who proves nothing (RFC 7619, section 2.2)."""
+
+
+def _distinguished_text(identity: Identity) -> str | None:
+    if identity.type != IdType.ID_DER_ASN1_DN:
+        return None
     try:
-        return _printable(str(DistinguishedName.decode(data)).encode())
+        return _printable(str(DistinguishedName.decode(identity.data)).encode())
     except DecodeError:
         return None
 

@@ -345,7 +345,7 @@ conections { }
         "line 4: connections.gw.version: '1' is not one of 2, 0",
         "line 5: connections.gw.mobike: this key is known to swanctl.conf and not supported here yet,"
         " except with 'no'",
-        "line 6: connections.gw.local.auth: only 'psk' is supported yet: no certificates, EAP or XAuth",
+        "line 6: connections.gw.local: 'pubkeys' is missing: certificates are not supported yet",
         "line 8: connections.gw.remote-2: several rounds of authentication are not supported yet",
         "line 10: connections.gw.children.a.mode: mode 'transport_proxy' is known to swanctl.conf and not"
         " supported here yet",

@@ -26,6 +26,7 @@ from perilune.ike.spis import SpiRegistry
 from perilune.ike.timers import IkeTimers
 from perilune.model.address import Endpoint, Path
 from perilune.model.errors import PeerError
+from perilune.model.iana import AuthMethod
 from perilune.model.identity import Identity
 from perilune.model.spi import IkeSpi, Spi
 from perilune.model.time import Duration, Instant
@@ -234,11 +235,16 @@ def test_entries_that_name_the_address_most_exactly_come_first() -> None:
 def test_entry_that_names_the_identity_comes_before_one_that_takes_any() -> None:
     candidates = pad().candidates(path())
     right, stranger = Identity.parse("right.example"), Identity.parse("stranger.example")
-    assert pad().entry_of(candidates, right, None, path()).name == "one"
-    assert pad().entry_of(candidates, stranger, None, path()).name == "any"
-    assert pad().entry_of(candidates, right, Identity.parse("left.example"), path()).name == "one"
+    assert pad().entry_of(candidates, right, None, path(), AuthMethod.SHARED_KEY_MIC).name == "one"
+    assert pad().entry_of(candidates, stranger, None, path(), AuthMethod.SHARED_KEY_MIC).name == "any"
+    assert (
+        pad()
+        .entry_of(candidates, right, Identity.parse("left.example"), path(), AuthMethod.SHARED_KEY_MIC)
+        .name
+        == "one"
+    )
     with pytest.raises(PeerError, match="asks for"):
-        pad().entry_of(candidates, right, stranger, path())
+        pad().entry_of(candidates, right, stranger, path(), AuthMethod.SHARED_KEY_MIC)
 
 
 def test_secret_of_both_identities_fits_better_than_that_of_one_or_of_all() -> None:

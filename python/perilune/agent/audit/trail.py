@@ -136,6 +136,7 @@ def _details(event: _AuditedEvent) -> dict[str, Value]:
             fields["child"] = event.child.name
         case IkeSaUp():
             fields |= {"local_id": str(event.local_id), "remote_id": str(event.remote_id)}
+            fields |= {"local_auth": event.local_auth, "remote_auth": event.remote_auth}
         case Refused():
             fields |= {"by_peer": event.by_peer, "what": event.what}
     return fields

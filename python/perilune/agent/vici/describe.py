@@ -16,6 +16,7 @@ from perilune.databases.pad import (
     Host,
     PadEntry,
 )
+from perilune.databases.proof import LocalProof, NoProof, RemoteProof, SharedKey
 from perilune.databases.sad import Direction, Encapsulation
 from perilune.databases.spd import Action, SpdEntry
 from perilune.dataplane.stats import PolicyStats, SaStats
@@ -28,6 +29,9 @@ from perilune.model.spi import Spi, format_ike_spi
 from perilune.model.time import Instant
 
 _MODES = {Action.PROTECT: "TUNNEL", Action.BYPASS: "PASS", Action.DISCARD: "DROP"}
+_CLASSES: dict[type, str] = {SharedKey: "pre-shared key", NoProof: "null"}
+"""Proofs that are no signature."""
+
 _GROUPS = {KeId.CURVE25519: "CURVE_25519", KeId.CURVE448: "CURVE_448"}
 """Where strongSwan's spelling is not IANA's."""
 
@@ -68,6 +72,9 @@ def describe_ike_sa_briefly(sa: IkeSaStatus) -> Tree:
         "remote-port": str(sa.path.remote.port),
         "remote-id": str(sa.remote_id) if sa.remote_id else "%any",
     }
+    for key, by in (("local-auth", sa.local_auth), ("remote-auth", sa.remote_auth)):
+        if by is not None:
+            tree[key] = by
     if sa.original_initiator:
         tree["initiator"] = "yes"
     tree["initiator-spi"] = format_ike_spi(sa.name.spi_i)
@@ -127,8 +134,8 @@ def describe_connection(entry: PadEntry) -> Tree:
         "rekey_time": str(round(entry.rekey_time.in_seconds)),
         "dpd_delay": str(round(entry.dpd_delay.in_seconds)),
         "proposals": [str(proposal) for proposal in entry.proposals],
-        "local-1": _authentication(entry.local_id),
-        "remote-1": _authentication(entry.remote_id),
+        "local-1": _authentication(entry.local_id, entry.local_proof),
+        "remote-1": _authentication(entry.remote_id, entry.remote_proof),
         "children": {child.name: _configured_child(child) for child in entry.children},
     }
 
@@ -192,8 +199,8 @@ def _configured_child(child: ChildPolicy) -> Tree:
     }
 
 
-def _authentication(identity: object | None) -> Tree:
-    tree: Tree = {"class": "pre-shared key"}
+def _authentication(identity: object | None, proof: LocalProof | RemoteProof) -> Tree:
+    tree: Tree = {"class": _CLASSES.get(type(proof), "public key")}
     if identity is not None:
         tree["id"] = str(identity)
     return tree

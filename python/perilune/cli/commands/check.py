@@ -46,16 +46,19 @@ def check(file: FilePath) -> None:
 
 def summary_table(settings: Settings) -> Table:
     """Return the connections and children of a configuration."""
-    table = _columns("connection", "remote", "identities", "child", "local - remote", "starts")
+    table = _columns(
+        "connection", "remote", "identities", "authentication", "child", "local - remote", "starts"
+    )
     for connection in settings.connections:
         remote = ", ".join(map(str, connection.remote_addrs))
         identities = f"{connection.local_id or 'our address'} - {connection.remote_id or 'anyone'}"
-        first = (connection.name, _any_text(remote), identities)
+        proofs = f"{connection.local_proof} - {connection.remote_proof}"
+        first = (connection.name, _any_text(remote), identities, proofs)
         for child in connection.children:
             local_ts = " ".join(map(str, child.local_ts))
             remote_ts = " ".join(map(str, child.remote_ts))
             table.add_row(*first, child.name, f"{local_ts} - {remote_ts}", _starts(child))
-            first = ("", "", "")
+            first = ("", "", "", "")
         if not connection.children:
             table.add_row(*first, "none", "", "")
     return table

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from enum import Enum, auto
-
+from perilune.config.authentication import AUTHENTICATION, Authentication
 from perilune.config.hosts import ADDRESS_RANGES, HOSTS
 from perilune.config.identities import IDENTITY, PEER
 from perilune.config.proposals import IKE_PROPOSALS
@@ -16,26 +15,13 @@ from perilune.config.schema.section import (
     SectionSchema,
     UnsupportedKey,
 )
-from perilune.config.values import PORT, TIME, YES_NO, Kind, choice, number
+from perilune.config.shared_secrets import FILE_NAME
+from perilune.config.values import PORT, TIME, YES_NO, choice, list_of, number
 from perilune.databases.pad import AddressRange, Fragmentation, Host
-from perilune.model.errors import ConfigError
 from perilune.model.identity import Identity
 from perilune.model.identity_pattern import IdentityPattern
 from perilune.model.proposal import Proposal
 from perilune.model.time import Duration
-
-
-class Authentication(Enum):
-    """How an end proves who it is."""
-
-    PSK = auto()
-
-
-def _read_authentication(text: str) -> Authentication:
-    if text.lower() == "psk":
-        return Authentication.PSK
-    raise ConfigError("only 'psk' is supported yet: no certificates, EAP or XAuth")
-
 
 VERSION = Key(
     "version",
@@ -113,16 +99,29 @@ PULL: Key[bool] = Key("pull", YES_NO, "yes", "No effect in IKEv2.")
 
 AUTH: OptionalKey[Authentication] = OptionalKey(
     "auth",
-    Kind("`psk`", _read_authentication),
-    "an error",
-    "How this end proves who it is. It must be said, for in swanctl.conf certificates are the default.",
+    AUTHENTICATION,
+    "`pubkey` with `pubkeys`, else an error",
+    "How this end proves who it is; see *Authentication*. It must be said where there are no `pubkeys`, for"
+    " in swanctl.conf certificates are the default.",
 )
-LOCAL_ID: OptionalKey[Identity] = OptionalKey("id", IDENTITY, "our address", "Who we say we are.")
+LOCAL_PUBKEYS: OptionalKey[tuple[str, ...]] = OptionalKey(
+    "pubkeys",
+    list_of(FILE_NAME),
+    "none",
+    "File of our public key, in the directory `pubkey` beside the configuration or at an absolute path. Its"
+    " private key is looked for in `private`, `rsa`, `ecdsa` and `pkcs8`.",
+)
+REMOTE_PUBKEYS: OptionalKey[tuple[str, ...]] = OptionalKey(
+    "pubkeys", list_of(FILE_NAME), "none", "Files of the public keys of which the peer must have one."
+)
+LOCAL_ID: OptionalKey[Identity] = OptionalKey(
+    "id", IDENTITY, "our address; nobody with `auth = null`", "Who we say we are."
+)
 REMOTE_ID: OptionalKey[Identity | IdentityPattern | None] = OptionalKey(
     "id",
     PEER,
     "`%any`",
-    "Who the peer must be; `%any` takes everyone who has a secret. See *Identities*.",
+    "Who the peer must be; `%any` takes everyone who has a secret, or one of the keys. See *Identities*.",
 )
 CLAIMS: Key[tuple[AddressRange, ...]] = Key(
     "claims",
@@ -141,20 +140,20 @@ ORDER: Key[int] = Key(
 ROUND: Key[int] = Key("round", number(0, 1000), "0", "No effect with one round.")
 
 _ROUND_UNSUPPORTED = tuple(
-    map(UnsupportedKey, ("certs", "pubkeys", "eap_id", "aaa_id", "xauth_id", "groups", "cert_policy"))
+    map(UnsupportedKey, ("certs", "eap_id", "aaa_id", "xauth_id", "groups", "cert_policy"))
 )
 
 LOCAL = SectionSchema(
     "local<suffix>",
     "How we prove who we are. There is one round of authentication, so one such section.",
-    keys=(AUTH, LOCAL_ID, ROUND),
+    keys=(AUTH, LOCAL_PUBKEYS, LOCAL_ID, ROUND),
     unsupported_keys=_ROUND_UNSUPPORTED,
     unsupported_sections=("cert<suffix>",),
 )
 REMOTE = SectionSchema(
     "remote<suffix>",
     "How the peer proves who it is; one such section too.",
-    keys=(AUTH, REMOTE_ID, CLAIMS, ROUND),
+    keys=(AUTH, REMOTE_PUBKEYS, REMOTE_ID, CLAIMS, ROUND),
     unsupported_keys=(
         *_ROUND_UNSUPPORTED,
         UnsupportedKey("cacerts"),

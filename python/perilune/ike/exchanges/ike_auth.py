@@ -1,12 +1,12 @@
-"""IKE_AUTH as its initiator, with a pre-shared key (RFC 7296, sections 1.2, 2.15 and 2.21.2)."""
+"""IKE_AUTH as its initiator (RFC 7296, sections 1.2, 2.15 and 2.21.2)."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Final
 
-from perilune.crypto.auth import psk_auth
 from perilune.databases.pad import SharedSecret
+from perilune.databases.proof import NoProof, SharedKey
 from perilune.ike.authenticated import Authenticated
 from perilune.ike.channel import Channel, Malformed, Response
 from perilune.ike.child_agreement import Nonces, agree
@@ -14,7 +14,7 @@ from perilune.ike.child_authorization import require_authorized
 from perilune.ike.child_offer import ChildOffer
 from perilune.ike.child_selectors import selectors_to_offer
 from perilune.ike.context import Context
-from perilune.ike.events import AuthenticationFailed, DownReason, Dropped, IkeSaUp
+from perilune.ike.events import AuthenticationFailed, DownReason, Dropped
 from perilune.ike.exchanges import simultaneous
 from perilune.ike.exchanges.create_child import CreateChild, DeleteUnwanted, ask_for_packet
 from perilune.ike.exchanges.farewell import Farewell
@@ -24,14 +24,15 @@ from perilune.ike.ike_sa import IkeSa
 from perilune.ike.message_window import MessageWindow
 from perilune.ike.names import IkeName
 from perilune.ike.nat import nat_t_path
-from perilune.ike.peer_lookup import hint_for_us, key_of, local_identity, require_proof
+from perilune.ike.peer_lookup import hint_for_us, key_of, local_identity
+from perilune.ike.proofs import prove, require_proof
 from perilune.ike.received import find, find_error, require, require_identity
 from perilune.ike.refusal import NotAuthentic, not_authentic, refused_by_peer, refused_by_us
 from perilune.ike.status import IkeSaState, IkeSaStatus
 from perilune.model.address import Path
 from perilune.model.errors import PeerError
-from perilune.model.iana import AuthMethod, ExchangeType, NotifyType, PayloadType
-from perilune.model.identity import Identity
+from perilune.model.iana import ExchangeType, NotifyType, PayloadType
+from perilune.model.identity import NOBODY, Identity
 from perilune.model.secret import Secret
 from perilune.model.spi import IkeSpi
 from perilune.model.time import Instant
@@ -61,6 +62,9 @@ class Authentication:
         self._local_id: Final = local_identity(initiation.entry, path)
         self._offer: ChildOffer | None = None
         self._secret: SharedSecret | None = None
+        """Where either end is to prove itself by one."""
+
+        self._local_auth = ""
 
     @property
     def _wanted(self) -> list[WantedChild]:
@@ -93,19 +97,21 @@ class Authentication:
         """Send the request."""
         entry = self.initiation.entry
         self._context.registry.put(self)
+        id_i = IdPayload(PayloadType.ID_I, self._local_id)
         try:
-            secret = self._context.pad.secret_for(entry, self._local_id, self._channel.path)
+            if SharedKey() in (entry.local_proof, entry.remote_proof):
+                self._secret = self._context.pad.secret_for(entry, self._local_id, self._channel.path)
+            proof = prove(entry, self._done, id_i, self._secret)
         except PeerError as error:
             self._not_authentic(error, now)
             return
-        self._secret = secret
-        id_i = IdPayload(PayloadType.ID_I, self._local_id)
+        self._local_auth = proof.by
         payloads: list[Payload] = [id_i]
         if not self._knows_peer():
             payloads.append(NotifyPayload(NotifyType.INITIAL_CONTACT))
         if entry.definite_remote_id is not None:
             payloads.append(IdPayload(PayloadType.ID_R, entry.definite_remote_id))
-        payloads.append(AuthPayload(AuthMethod.SHARED_KEY_MIC, self._local_auth(secret.secret, id_i)))
+        payloads.append(proof.payload)
         self._offer = self._make_offer()
         payloads += self._offer.payloads
         self._channel.request(ExchangeType.IKE_AUTH, payloads, now)
@@ -131,17 +137,6 @@ class Authentication:
         offer = ChildOffer.of_policy(name, wanted.policy, self._done.nat, spis, selectors)
         return offer.without_key_exchange()
 
-    def _local_auth(self, secret: Secret, id_i: IdPayload) -> bytes:
-        keyed = self._done.keyed
-        return psk_auth(
-            keyed.suite.prf,
-            secret,
-            self._done.local_message,
-            keyed.nonce_r,
-            keyed.keys.sk_pi,
-            id_i.encode(),
-        )
-
     def receive(self, message: Message, path: Path, now: Instant) -> None:
         """Act on a message."""
         if not message.header.flags.response:
@@ -162,48 +157,50 @@ class Authentication:
             self._refused(error, now)
             return
         try:
-            remote_id = self._verify(payloads)
+            remote_id, remote_auth = self._verify(payloads)
         except PeerError as failure:
             self._not_authentic(failure, now)
             return
-        self._establish(remote_id, payloads, now)
+        self._establish(remote_id, remote_auth, payloads, now)
 
-    def _verify(self, payloads: Sequence[Payload]) -> Identity:
-        """Return who the peer is.
+    def _verify(self, payloads: Sequence[Payload]) -> tuple[Identity, str]:
+        """Return who the peer is, and by what it proved that.
 
         Raises:
             PeerError: It is not, or is somebody else than is wanted.
         """
-        entry, keyed = self.initiation.entry, self._done.keyed
+        entry = self.initiation.entry
         id_r = require_identity(payloads, PayloadType.ID_R)
         auth = require(payloads, AuthPayload)
-        if not entry.accepts(id_r.identity):
-            why = f"the peer is '{id_r.identity}', not '{entry.remote_id}'"
+        claimed = id_r.identity
+        if not entry.accepts(claimed):
+            why = f"the peer is '{claimed}', not '{entry.remote_id}'"
             raise NotAuthentic(why, f"{key_of(entry)}.remote.id")
-        if auth.method != AuthMethod.SHARED_KEY_MIC:
-            why = f"the peer authenticates by method {auth.method}, not by a shared key"
-            raise NotAuthentic(why, f"{key_of(entry)}.remote.auth")
-        secret = self._context.pad.secret(self._local_id, id_r.identity)
-        expected = psk_auth(
-            keyed.suite.prf,
-            secret.secret,
-            self._done.remote_message,
-            keyed.nonce_i,
-            keyed.keys.sk_pr,
-            id_r.encode(),
-        )
-        require_proof(secret, expected, auth.data)
-        if self._secret is None or secret.secret != self._secret.secret:
-            # Where any identity is accepted, a secret of one peer does not make it the one that we called.
-            why = f"the secret of '{id_r.identity}' is not the one that we proved ourselves with"
-            raise NotAuthentic(why, f"{key_of(entry)}.remote.id")
-        return id_r.identity
 
-    def _establish(self, remote_id: Identity, payloads: Sequence[Payload], now: Instant) -> None:
+        def shared() -> SharedSecret:
+            return self._context.pad.secret(self._local_id, claimed)
+
+        by = require_proof(entry, self._done, id_r, auth, shared)
+        if isinstance(entry.remote_proof, SharedKey) and shared().secret != self._called_secret:
+            # Where any identity is accepted, a secret of one peer does not make it the one that we called.
+            why = f"the secret of '{claimed}' is not that of the peer that we called"
+            raise NotAuthentic(why, f"{key_of(entry)}.remote.id")
+        return NOBODY if isinstance(entry.remote_proof, NoProof) else claimed, by
+
+    @property
+    def _called_secret(self) -> Secret | None:
+        """The secret of the peer that we called, as far as it is known."""
+        return self._secret.secret if self._secret else None
+
+    def _establish(
+        self, remote_id: Identity, remote_auth: str, payloads: Sequence[Payload], now: Instant
+    ) -> None:
         peer = Authenticated(
             entry=self.initiation.entry,
             local_id=self._local_id,
+            local_auth=self._local_auth,
             remote_id=remote_id,
+            remote_auth=remote_auth,
             init_path=self._done.path,
             nat=self._done.nat,
             fragmentation=self._done.fragmentation,
@@ -211,8 +208,7 @@ class Authentication:
         )
         sa = IkeSa(self._context, self._channel, peer, self.initiation.id, now)
         self._context.registry.put(sa, peer.identities)
-        suite, path = self._done.keyed.suite, sa.path
-        self._context.outbox.tell(IkeSaUp(sa.name, peer.local_id, remote_id, suite, path, peer.nat))
+        self._context.outbox.tell(sa.up_event())
         self._set_up_child(sa, payloads, now)
         for wanted in self._wanted[1:]:
             sa.enqueue(CreateChild(wanted.policy, flow=wanted.flow), now)
@@ -258,7 +254,8 @@ class Authentication:
 
     def _refused(self, error: NotifyPayload, now: Instant) -> None:
         if error.type == NotifyType.AUTHENTICATION_FAILED:
-            reason = f"it does not accept '{self._local_id}' with our secret; its log tells more"
+            ours = self._local_auth or str(self.initiation.entry.local_proof)
+            reason = f"it does not accept '{self._local_id}' by our {ours}; its log tells more"
             hint = hint_for_us(self.initiation.entry, self._secret)
             self._context.outbox.tell(AuthenticationFailed(self.name, True, reason, self._channel.path, hint))
         else:

@@ -1,4 +1,4 @@
-"""IKE_AUTH as its responder, with a pre-shared key (RFC 7296, sections 1.2, 2.15 and 2.21.2)."""
+"""IKE_AUTH as its responder (RFC 7296, sections 1.2, 2.15 and 2.21.2)."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from hashlib import sha256
 from typing import Final
 
-from perilune.crypto.auth import psk_auth
 from perilune.databases.pad import PadEntry, SharedSecret
+from perilune.databases.proof import NoProof, SharedKey
 from perilune.ike.afterglow import Afterglow
 from perilune.ike.authenticated import Authenticated
 from perilune.ike.channel import Channel, Malformed, Request
 from perilune.ike.child_agreement import Nonces, agree
 from perilune.ike.child_answer import ChildRequest, grant
 from perilune.ike.context import Context
-from perilune.ike.events import DownReason, Dropped, IkeSaUp
+from perilune.ike.events import DownReason, Dropped
 from perilune.ike.exchanges import simultaneous
 from perilune.ike.exchanges.init_done import InitDone
 from perilune.ike.half_open import HalfOpenTable
@@ -23,13 +23,14 @@ from perilune.ike.message_window import MessageWindow
 from perilune.ike.names import IkeName
 from perilune.ike.negotiation import choose
 from perilune.ike.pad_index import Candidates
-from perilune.ike.peer_lookup import key_of, local_identity, require_proof
+from perilune.ike.peer_lookup import key_of, local_identity
+from perilune.ike.proofs import prove, require_proof, wrong_method
 from perilune.ike.received import find, find_identity, find_notify, require_identity
 from perilune.ike.refusal import NotAuthentic, Refusal, not_authentic, refused_by_us
 from perilune.model.address import IpAddress, Path
 from perilune.model.errors import PeerError
-from perilune.model.iana import AuthMethod, ExchangeType, NotifyType, PayloadType
-from perilune.model.secret import Secret
+from perilune.model.iana import ExchangeType, NotifyType, PayloadType
+from perilune.model.identity import NOBODY
 from perilune.model.spi import IkeSpi
 from perilune.model.time import Instant
 from perilune.wire.message import Message
@@ -102,47 +103,63 @@ class HalfOpen:
     def _answer(self, request: Request, message: Message, now: Instant) -> None:
         self._channel.path = request.path
         try:
-            entry, id_r, remote, secret = self._authenticate(request)
+            peer, id_r, auth = self._authenticate(request)
         except PeerError as error:
             self._context.outbox.tell(not_authentic(self.name, error, self._channel.path))
             notify = NotifyPayload(error.notify or NotifyType.AUTHENTICATION_FAILED, error.notify_data)
             self._channel.respond(request, (notify,))
             self._end(message, now)
             return
-        sa = self._establish(entry, id_r, remote, now)
-        if find_notify(request.payloads, NotifyType.INITIAL_CONTACT):
+        sa = self._establish(peer, now)
+        ##= https://www.rfc-editor.org/rfc/rfc7619#section-2.3
+        ##% For that reason, the INITIAL_CONTACT
+        ##% notifications MUST NOT be used to delete any other IKE SAs based on
+        ##% the same peer identity without additional verification that the
+        ##% existing IKE SAs with matching identity are actually stale.
+        if not peer.is_anonymous and find_notify(request.payloads, NotifyType.INITIAL_CONTACT):
             self._forget_others(sa, now)
         self._forget_oldest(sa, now)
         child = self._set_up_child(sa, request.payloads, now)
-        self._channel.respond(request, (id_r, self._local_auth(secret.secret, id_r), *child))
+        self._channel.respond(request, (id_r, auth, *child))
         simultaneous.close_redundant(sa, now)
 
-    def _authenticate(self, request: Request) -> tuple[PadEntry, IdPayload, IdPayload, SharedSecret]:
-        """Return the connection, both identities, and the secret that proves them.
+    def _authenticate(self, request: Request) -> tuple[Authenticated, IdPayload, AuthPayload]:
+        """Return who the peer is, and our own identity and AUTH.
 
         Raises:
-            PeerError: The peer is not who it says, or is nobody we know.
+            PeerError: The peer is not who it says, or is nobody we know, or we cannot prove who we are.
         """
-        payloads, keyed, path = request.payloads, self._done.keyed, request.path
+        payloads, path, pad = request.payloads, request.path, self._context.pad
         id_i = require_identity(payloads, PayloadType.ID_I)
         asked = find_identity(payloads, PayloadType.ID_R)
         auth = find(payloads, AuthPayload)
-        entry = self._context.pad.entry_of(
-            self._candidates, id_i.identity, asked.identity if asked else None, path
-        )
-        if auth is None or auth.method != AuthMethod.SHARED_KEY_MIC:
-            method = f"method {auth.method}" if auth else "EAP"
-            why = f"the peer wants to authenticate by {method}, not by a shared key"
-            raise NotAuthentic(why, f"{key_of(entry)}.remote.auth")
+        method = auth.method if auth else None
+        claimed = id_i.identity
+        entry = pad.entry_of(self._candidates, claimed, asked.identity if asked else None, path, method)
+        if auth is None:
+            raise wrong_method(entry, None)
         local_id = local_identity(entry, path)
-        secret = self._context.pad.secret(local_id, id_i.identity)
-        message = self._done.remote_message
-        expected = psk_auth(
-            keyed.suite.prf, secret.secret, message, keyed.nonce_r, keyed.keys.sk_pi, id_i.encode()
-        )
-        require_proof(secret, expected, auth.data)
+
+        def shared() -> SharedSecret:
+            return pad.secret(local_id, claimed)
+
+        remote_auth = require_proof(entry, self._done, id_i, auth, shared)
         self._require_suite(entry)
-        return entry, IdPayload(PayloadType.ID_R, local_id), id_i, secret
+        id_r = IdPayload(PayloadType.ID_R, local_id)
+        secret = shared() if isinstance(entry.local_proof, SharedKey) else None
+        ours = prove(entry, self._done, id_r, secret)
+        peer = Authenticated(
+            entry=entry,
+            local_id=local_id,
+            local_auth=ours.by,
+            remote_id=NOBODY if isinstance(entry.remote_proof, NoProof) else claimed,
+            remote_auth=remote_auth,
+            init_path=self._done.path,
+            nat=self._done.nat,
+            fragmentation=self._done.fragmentation,
+            began_at=self._began_at,
+        )
+        return peer, id_r, ours.payload
 
     def _require_suite(self, entry: PadEntry) -> None:
         """Make sure that the connection allows the algorithms, chosen before it was known."""
@@ -152,26 +169,11 @@ class HalfOpen:
             why = f"connection {entry.name} does not allow {self._done.keyed.suite}: {refusal}"
             raise NotAuthentic(why, f"{key_of(entry)}.proposals") from refusal
 
-    def _local_auth(self, secret: Secret, id_r: IdPayload) -> AuthPayload:
-        keyed, message = self._done.keyed, self._done.local_message
-        data = psk_auth(keyed.suite.prf, secret, message, keyed.nonce_i, keyed.keys.sk_pr, id_r.encode())
-        return AuthPayload(AuthMethod.SHARED_KEY_MIC, data)
-
-    def _establish(self, entry: PadEntry, id_r: IdPayload, id_i: IdPayload, now: Instant) -> IkeSa:
-        peer = Authenticated(
-            entry=entry,
-            local_id=id_r.identity,
-            remote_id=id_i.identity,
-            init_path=self._done.path,
-            nat=self._done.nat,
-            fragmentation=self._done.fragmentation,
-            began_at=self._began_at,
-        )
+    def _establish(self, peer: Authenticated, now: Instant) -> IkeSa:
         self._table.remove(self)
         sa = IkeSa(self._context, self._channel, peer, self._id, now)
         self._context.registry.put(sa, peer.identities)
-        suite = self._done.keyed.suite
-        self._context.outbox.tell(IkeSaUp(sa.name, peer.local_id, peer.remote_id, suite, sa.path, peer.nat))
+        self._context.outbox.tell(sa.up_event())
         return sa
 
     def _forget_others(self, sa: IkeSa, now: Instant) -> None:
@@ -179,20 +181,16 @@ class HalfOpen:
 
         One that was established while this one was under way is none of those.
         """
-        for other in self._with_same_identities(sa):
+        for other in sa.with_same_peer():
             if other is not sa and other.established_at < self._began_at:
                 other.end(DownReason.REPLACED, now)
 
     def _forget_oldest(self, sa: IkeSa, now: Instant) -> None:
         """Forget IKE SAs that a peer began one after the other and never closed."""
-        begun = [other for other in self._with_same_identities(sa) if not other.keyed.original_initiator]
+        begun = [other for other in sa.with_same_peer() if not other.keyed.original_initiator]
         begun.sort(key=lambda other: other.id)
         for other in begun[: -self._context.settings.ike_limit_per_peer]:
             other.end(DownReason.REPLACED, now)
-
-    def _with_same_identities(self, sa: IkeSa) -> list[IkeSa]:
-        found = self._context.registry.between(sa.peer.identities)
-        return [other for other in found if isinstance(other, IkeSa)]
 
     def _set_up_child(self, sa: IkeSa, payloads: Sequence[Payload], now: Instant) -> tuple[Payload, ...]:
         """Return the payloads that answer the request for a child."""

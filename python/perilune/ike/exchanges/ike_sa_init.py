@@ -28,6 +28,7 @@ from perilune.ike.negotiation import Choice, key_exchanges, offer, require_chose
 from perilune.ike.received import find, find_error, find_notify, require
 from perilune.ike.refusal import Refusal, refused_by_peer, refused_by_us
 from perilune.ike.retransmission import Retransmission
+from perilune.ike.signature_hashes import AgreedHashes, hash_notifies
 from perilune.ike.status import IkeSaState, IkeSaStatus
 from perilune.ike.vendor import vendor_payloads
 from perilune.model.address import Path
@@ -160,6 +161,7 @@ class Initiation:
         payloads += nat_notifies(self.local_spi, NO_IKE_SPI, self.path, pretend=self.entry.encap)
         if self.entry.fragmentation is not Fragmentation.NO:
             payloads.append(NotifyPayload(NotifyType.IKEV2_FRAGMENTATION_SUPPORTED))
+        payloads += hash_notifies(self.entry.signature_hashes)
         return [*payloads, *vendor_payloads(self.entry.modes)]
 
     def receive(self, message: Message, path: Path, now: Instant) -> InitDone | None:
@@ -252,6 +254,7 @@ class Initiation:
             remote_message=message.octets,
             path=self.path,
             chosen=choice.proposal,
+            hashes=AgreedHashes.of_messages(self.entry.signature_hashes, message.payloads),
         )
 
     def _choice(self, message: Message) -> Choice:

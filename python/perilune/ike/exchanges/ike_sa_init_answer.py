@@ -19,6 +19,7 @@ from perilune.ike.negotiation import Choice, choose
 from perilune.ike.pad_index import Candidates
 from perilune.ike.received import find_notify, require
 from perilune.ike.refusal import Refusal, refused_by_us
+from perilune.ike.signature_hashes import AgreedHashes, hash_notifies
 from perilune.ike.vendor import vendor_payloads
 from perilune.model.address import Path
 from perilune.model.errors import PeerError
@@ -81,6 +82,7 @@ def _begin(context: Context, table: HalfOpenTable, message: Message, path: Path,
         reply = Reply.to(choice.key_exchange, message.payloads, context.rng)
         spi_r = context.spis.new_ike_spi()
         keyed = _keyed(choice, reply, spi_r, message)
+        hashes = AgreedHashes.of_messages(candidates.signature_hashes, message.payloads)
     except PeerError as error:
         if error.notify is not NotifyType.INVALID_KE_PAYLOAD:
             table.add_failed(path.remote.address, now)
@@ -95,9 +97,9 @@ def _begin(context: Context, table: HalfOpenTable, message: Message, path: Path,
         return
     _tell_received(context, message)
     payloads = _payloads(entry, choice, reply, message, (spi_r, path))
-    payloads += vendor_payloads(candidates.modes)
+    payloads += (*hash_notifies(hashes.of_us or ()), *vendor_payloads(candidates.modes))
     response = _respond(context, message.header, spi_r, payloads, path)
-    done = _done(entry, choice, keyed, message, response, path)
+    done = _done(entry, choice, keyed, hashes, message, (response, path))
     half_open = HalfOpen(context, table, done, candidates, now)
     context.registry.put(half_open)
     if context.settings.export_keys:
@@ -148,8 +150,14 @@ def _announces_fragmentation(entry: PadEntry, message: Message) -> bool:
 
 
 def _done(  # noqa: PLR0913, PLR0917 - all that the exchange led to
-    entry: PadEntry, choice: Choice, keyed: KeyedSa, message: Message, response: bytes, path: Path
+    entry: PadEntry,
+    choice: Choice,
+    keyed: KeyedSa,
+    hashes: AgreedHashes,
+    message: Message,
+    there: tuple[bytes, Path],
 ) -> InitDone:
+    response, path = there
     nat = find_nat(message.payloads, keyed.spi_i, NO_IKE_SPI, path, pretend=entry.encap)
     return InitDone(
         keyed=keyed,
@@ -159,6 +167,7 @@ def _done(  # noqa: PLR0913, PLR0917 - all that the exchange led to
         remote_message=message.octets,
         path=path,
         chosen=choice.proposal,
+        hashes=hashes,
     )
 
 

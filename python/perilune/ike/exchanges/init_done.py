@@ -8,6 +8,7 @@ from perilune.databases.pad import ChildPolicy, Fragmentation, PadEntry
 from perilune.dataplane.events import Flow
 from perilune.ike.keyed import KeyedSa
 from perilune.ike.nat import Nat
+from perilune.ike.signature_hashes import AgreedHashes
 from perilune.model.address import Path
 from perilune.model.proposal import Proposal
 
@@ -36,6 +37,8 @@ class InitDone:
     path: Path
     chosen: Proposal
     """What the responder chose of the initiator's offer."""
+    hashes: AgreedHashes
+    """Of signatures."""
 
 
 def may_fragment(entry: PadEntry) -> bool:

@@ -14,8 +14,8 @@ from perilune.model.time import Instant
 
 def close_redundant(sa: IkeSa, now: Instant) -> None:
     """Close a new IKE SA, or another one with the same peer, if it is superfluous and we made it."""
-    for other in sa.context.registry.between(sa.peer.identities):
-        if isinstance(other, IkeSa) and other is not sa and _is_twin(sa, other):
+    for other in sa.with_same_peer():
+        if other is not sa and _is_twin(sa, other):
             lesser = min(sa, other, key=lambda one: one.keyed.lowest_nonce)
             kept = other if lesser is sa else sa
             if lesser.keyed.original_initiator and _serves_all_of(kept, lesser):

@@ -21,7 +21,11 @@ from perilune.wire.reading import require
 
 _FIXED_OCTETS: Final = 4
 _TYPES: Final[dict[int, IdType]] = {member.value: member for member in IdType}
-_ADDRESS_OCTETS: Final[dict[int, int]] = {IdType.ID_IPV4_ADDR: 4, IdType.ID_IPV6_ADDR: 16}
+_FIXED_DATA_OCTETS: Final[dict[int, int]] = {
+    IdType.ID_IPV4_ADDR: 4,
+    IdType.ID_IPV6_ADDR: 16,
+    IdType.ID_NULL: 0,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,15 +54,15 @@ class IdPayload:
             payload_type: ID_I or ID_R.
 
         Raises:
-            DecodeError: It is shorter than its fixed part, or holds an address of a wrong length.
+            DecodeError: It is shorter than its fixed part, or its data are not as long as its type says.
         """
         require(body, _FIXED_OCTETS, offset, "Identification payload")
         type_ = _TYPES.get(body[0], body[0])
         data = body[_FIXED_OCTETS:]
-        expected = _ADDRESS_OCTETS.get(type_)
+        expected = _FIXED_DATA_OCTETS.get(type_)
         if expected is not None and len(data) != expected:
             raise DecodeError(
-                f"an address of {expected} octets has {len(data)}",
+                f"identity of type {type_} has {len(data)} octets, not {expected}",
                 offset=offset + _FIXED_OCTETS,
                 field="Identification Data",
             )

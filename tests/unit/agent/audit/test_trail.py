@@ -157,8 +157,9 @@ def test_failed_authentication_has_addresses_and_reason() -> None:
 def test_ike_sa_has_identities_and_messages_are_not_audited() -> None:
     suite = IKE_STATUS.suite
     assert suite is not None
-    up = IkeSaUp(IKE, Identity.parse("moon"), Identity.parse("sun"), suite, PATH, Nat())
+    up = IkeSaUp(IKE, Identity.parse("moon"), Identity.parse("sun"), suite, PATH, Nat(), "PSK", "nothing")
     record = of_ike_event(up)
     assert record is not None
     assert (record.event, record.fields["remote_id"]) == ("ike_sa_up", "sun")
+    assert (record.fields["local_auth"], record.fields["remote_auth"]) == ("PSK", "nothing")
     assert of_ike_event(MessageSent(IKE, 34, False, 0, (33,), 300)) is None

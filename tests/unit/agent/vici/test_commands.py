@@ -41,6 +41,8 @@ IKE_UP = IkeSaUp(
     IKE_STATUS.suite,
     PATH,
     IKE_STATUS.nat,
+    "PSK",
+    "PSK",
 )
 CHILD_UP = ChildSaUp(
     ike=IKE,
@@ -104,6 +106,8 @@ def test_list_sas_has_what_swanctl_reads(desk: Desk) -> None:
             "remote-host": "192.0.2.2",
             "remote-port": "4500",
             "remote-id": "sun",
+            "local-auth": "PSK",
+            "remote-auth": "RSASSA-PSS with SHA-256",
             "initiator": "yes",
             "initiator-spi": "5ad1c0de11223344",
             "responder-spi": "08c2fee155667788",
