@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from ipaddress import ip_address, ip_network
 from typing import Final
 
 from perilune.databases.pad import AddressRange, ChildPolicy, PadEntry, SharedSecret
 from perilune.ike.settings import EndpointSettings
 from perilune.model.algorithms import ENCRYPTION
-from perilune.model.iana import EncrId, IntegId, KeId, PrfId, ProtocolId, SnId, TransformType
+from perilune.model.iana import (
+    ADDITIONAL_KEY_EXCHANGES,
+    EncrId,
+    IntegId,
+    KeId,
+    PrfId,
+    ProtocolId,
+    SnId,
+    TransformType,
+)
 from perilune.model.identity import Identity
 from perilune.model.proposal import Proposal, Transform
 from perilune.model.secret import Secret
@@ -26,7 +36,9 @@ def ike_proposal(
     encr: EncrId = EncrId.ENCR_AES_GCM_16,
     bits: int = 256,
     prf: PrfId = PrfId.PRF_HMAC_SHA2_256,
+    additional: Sequence[Sequence[KeId]] = (),
 ) -> Proposal:
+    """Return a proposal; `additional` has the methods of ADDKE1, then those of ADDKE2, and so on."""
     transforms = [
         Transform(TransformType.ENCR, encr, bits if ENCRYPTION[encr].sends_key_bits else None),
         Transform(TransformType.PRF, prf),
@@ -34,7 +46,13 @@ def ike_proposal(
     if not ENCRYPTION[encr].is_combined:
         transforms.append(Transform(TransformType.INTEG, IntegId.AUTH_HMAC_SHA2_256_128))
     transforms += [Transform(TransformType.KE, method) for method in methods or (KeId.CURVE25519,)]
+    transforms += _additional(additional)
     return Proposal(ProtocolId.IKE, tuple(transforms))
+
+
+def _additional(methods: Sequence[Sequence[KeId]]) -> list[Transform]:
+    of_types = zip(ADDITIONAL_KEY_EXCHANGES, methods, strict=False)
+    return [Transform(type_, method) for type_, allowed in of_types for method in allowed]
 
 
 def esp_proposal(

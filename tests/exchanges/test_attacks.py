@@ -145,7 +145,7 @@ def test_responder_proves_itself_with_the_secret_that_we_proved_ourselves_with()
     request, response, ours = pair.link.sent[:3]
     nonce_i = next(p.nonce for p in Message.decode(request.data).payloads if isinstance(p, NoncePayload))
     id_r = IdPayload(PayloadType.ID_R, Identity.parse("other.example"))
-    octets = signed_octets(keyed.suite.prf, response.data, nonce_i, keyed.keys.sk_pr, id_r.encode())
+    octets = signed_octets(keyed.suite.prf, response.data, nonce_i, keyed.keys.sk_pr, id_r.encode(), b"")
     auth = psk_auth(keyed.suite.prf, secrets[1].secret, octets)
     header = replace(ours.header, flags=Flags(initiator=False, response=True))
     impostor = replace(keyed, original_initiator=False).protection(SeededRng(7))

@@ -276,10 +276,15 @@ def _policy(name: str, node: Node) -> PolicyState:
     )
 
 
+_ADDITIONAL = tuple(f"ke{number}" for number in range(1, 8))
+"""Additional key exchanges, in the order in which they run."""
+
+
 def _suite(node: Node) -> str:
     bits = text_of(node, "encr-keysize")
     encryption = text_of(node, "encr-alg") + (f"-{bits}" if bits else "")
     others = [text_of(node, key) for key in ("integ-alg", "prf-alg", "dh-group")]
+    others += [f"{key.upper()}_{text_of(node, key)}" for key in _ADDITIONAL if key in node]
     esn = ["ESN"] if text_of(node, "esn") == "1" else []
     return "/".join(part for part in [encryption, *others, *esn] if part)
 

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import re
 
-from perilune.model.iana import EncrId, IntegId, KeId, PrfId, SnId, TransformType
+from perilune.model.iana import (
+    ADDITIONAL_KEY_EXCHANGES,
+    EncrId,
+    IntegId,
+    KeId,
+    PrfId,
+    SnId,
+    TransformType,
+)
 from perilune.model.proposal import Transform
 
 
@@ -12,6 +20,9 @@ def _keywords() -> dict[str, Transform]:
     known: dict[str, Transform] = _encryption() | _integrity()
     known |= {name: Transform(TransformType.PRF, prf) for name, prf in _PRFS.items()}
     known |= {name: Transform(TransformType.KE, method) for name, method in _KEY_EXCHANGES.items()}
+    for number, type_ in enumerate(ADDITIONAL_KEY_EXCHANGES, 1):
+        methods = {"none": KeId.NONE, **_KEY_EXCHANGES}
+        known |= {f"ke{number}_{name}": Transform(type_, method) for name, method in methods.items()}
     known["esn"] = Transform(TransformType.SN, SnId.PARTIALLY_TRANSMITTED_64)
     known["noesn"] = Transform(TransformType.SN, SnId.SEQUENTIAL_32)
     return known

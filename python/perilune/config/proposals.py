@@ -10,16 +10,25 @@ from perilune.config.algorithms import KEYWORDS, PRF_OF_INTEGRITY, refusal
 from perilune.config.values import Kind, nearest, quote, words
 from perilune.model.algorithms import ENCRYPTION, INTEGRITY
 from perilune.model.errors import ConfigError
-from perilune.model.iana import EncrId, IntegId, ProtocolId, SnId, TransformType
-from perilune.model.proposal import Proposal, Transform, insecure_algorithms
+from perilune.model.iana import (
+    ADDITIONAL_KEY_EXCHANGES,
+    EncrId,
+    IntegId,
+    ProtocolId,
+    SnId,
+    TransformType,
+)
+from perilune.model.proposal import Proposal, Transform, all_different, insecure_algorithms
 
 DEFAULT_IKE = (
+    "aes256gcm16-aes128gcm16-chacha20poly1305-prfsha384-prfsha256-prfsha512"
+    "-x25519-ecp384-ecp256-ecp521-x448-ke1_mlkem768-ke1_mlkem1024",
     "aes256gcm16-aes128gcm16-chacha20poly1305-prfsha384-prfsha256-prfsha512"
     "-x25519-ecp384-ecp256-ecp521-x448-modp4096-modp3072-modp2048",
     "aes256-aes192-aes128-sha384-sha256-sha512-prfsha384-prfsha256-prfsha512"
     "-x25519-ecp384-ecp256-ecp521-x448-modp4096-modp3072-modp2048",
 )
-"""What `default` means for IKE."""
+"""What `default` means for IKE: hybrid with a post-quantum key exchange, or without where a peer has none."""
 
 DEFAULT_ESP = (
     "aes256gcm16-aes128gcm16-chacha20poly1305-esn-noesn",
@@ -27,7 +36,14 @@ DEFAULT_ESP = (
 )
 """What `default` means for ESP."""
 
-_ORDER = (TransformType.ENCR, TransformType.INTEG, TransformType.PRF, TransformType.KE, TransformType.SN)
+_ORDER = (
+    TransformType.ENCR,
+    TransformType.INTEG,
+    TransformType.PRF,
+    TransformType.KE,
+    TransformType.SN,
+    *ADDITIONAL_KEY_EXCHANGES,
+)
 _NO_ESN = Transform(TransformType.SN, SnId.SEQUENTIAL_32)
 
 
@@ -79,6 +95,7 @@ def _completed_ike(transforms: list[Transform], text: str) -> list[Transform]:
             if one.id in PRF_OF_INTEGRITY
         ]
     _check_use(transforms, text, ProtocolId.IKE)
+    _check_additional(transforms, text)
     completed = _checked_encryption(transforms, text)
     if not _of(completed, TransformType.PRF):
         raise ConfigError(f"{quote(text)}: an IKE proposal needs a PRF, such as prfsha256")
@@ -89,6 +106,8 @@ def _completed_esp(transforms: list[Transform], text: str) -> list[Transform]:
     """Add `noesn` where nothing is said of sequence numbers, and drop what an AEAD has no use for."""
     if _of(transforms, TransformType.PRF):
         raise ConfigError(f"{quote(text)}: a PRF is for IKE")
+    if any(one.type in ADDITIONAL_KEY_EXCHANGES for one in transforms):
+        raise ConfigError(f"{quote(text)}: additional key exchanges are for IKE only here")
     _check_use(transforms, text, ProtocolId.ESP)
     completed = _checked_encryption(transforms, text)
     return completed if _of(completed, TransformType.SN) else [*completed, _NO_ESN]
@@ -108,6 +127,15 @@ def _check_use(transforms: list[Transform], text: str, protocol: ProtocolId) -> 
     alone = [id_ for id_ in encryption if in_ike or ENCRYPTION[id_].needs_integrity]
     if alone:
         raise ConfigError(f"{quote(text)}: {alone[0].name} needs an integrity algorithm, such as sha256")
+
+
+def _check_additional(transforms: list[Transform], text: str) -> None:
+    """Refuse additional key exchanges that leave no choice but the same method twice."""
+    choices = [_of(transforms, type_) for type_ in ADDITIONAL_KEY_EXCHANGES]
+    if all_different([methods for methods in choices if methods]) is None:
+        raise ConfigError(
+            f"{quote(text)}: additional key exchanges have different methods (RFC 9370, section 2.2.1)"
+        )
 
 
 def _checked_encryption(transforms: list[Transform], text: str) -> list[Transform]:

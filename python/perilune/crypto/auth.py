@@ -13,8 +13,8 @@ from perilune.model.secret import Secret
 _KEY_PAD: Final = b"Key Pad for IKEv2"
 
 
-def signed_octets(
-    prf_id: PrfId, first_message: bytes, peer_nonce: bytes, sk_p: Secret, id_body: bytes
+def signed_octets(  # noqa: PLR0913, PLR0917 - the quantities that the sections name
+    prf_id: PrfId, first_message: bytes, peer_nonce: bytes, sk_p: Secret, id_body: bytes, int_auth: bytes
 ) -> bytes:
     """Return InitiatorSignedOctets or ResponderSignedOctets.
 
@@ -25,8 +25,9 @@ def signed_octets(
         peer_nonce: The nonce of the signer's peer, without its payload header.
         sk_p: SK_pi where the original initiator signs, else SK_pr.
         id_body: The signer's ID payload without its generic header.
+        int_auth: IntAuth (RFC 9242, section 3.3.2); empty where there was no IKE_INTERMEDIATE.
     """
-    return first_message + peer_nonce + prf(prf_id, sk_p, id_body)
+    return first_message + peer_nonce + prf(prf_id, sk_p, id_body) + int_auth
 
 
 def psk_auth(prf_id: PrfId, secret: Secret, octets: bytes) -> bytes:

@@ -71,6 +71,31 @@ def derive_ike_keys(  # noqa: PLR0913, PLR0917 - the quantities that section 2.1
     return _expand(suite, skeyseed, nonce_i, nonce_r, spi_i, spi_r)
 
 
+def derive_updated_ike_keys(  # noqa: PLR0913, PLR0917 - the quantities that the section names
+    suite: IkeSuite,
+    sk_d: Secret,
+    nonce_i: bytes,
+    nonce_r: bytes,
+    shared: Secret,
+    spi_i: IkeSpi,
+    spi_r: IkeSpi,
+) -> IkeKeys:
+    """Derive the keys that an IKE SA has behind an additional key exchange (RFC 9370, section 2.2.2).
+
+    Args:
+        suite: The negotiated algorithms.
+        sk_d: SK_d(n - 1).
+        nonce_i: Ni of IKE_SA_INIT without its payload header.
+        nonce_r: Nr, same shape.
+        shared: SK(n), the secret of the exchange.
+        spi_i: The initiator's SPI.
+        spi_r: The responder's SPI.
+    """
+    # SKEYSEED(n) = prf(SK_d(n - 1), SK(n) | Ni | Nr) has the form of a rekeyed IKE SA's SKEYSEED.
+    skeyseed = rekeyed_skeyseed(suite.prf, sk_d, nonce_i, nonce_r, shared)
+    return _expand(suite, skeyseed, nonce_i, nonce_r, spi_i, spi_r)
+
+
 def derive_rekeyed_ike_keys(  # noqa: PLR0913, PLR0917 - the quantities that section 2.18 names
     suite: IkeSuite,
     old_prf: PrfId,

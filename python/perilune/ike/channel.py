@@ -10,19 +10,26 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from perilune.crypto.int_auth import IntAuth
 from perilune.ike.context import Context
 from perilune.ike.events import Dropped, MessageReceived, MessageSent, PeerUnreachable, Retransmitted
 from perilune.ike.keyed import KeyedSa
 from perilune.ike.message_window import MessageWindow, PendingRequest, Place
 from perilune.ike.names import IkeName
-from perilune.ike.reassembly import Reassembly
+from perilune.ike.reassembly import Reassembly, Whole
 from perilune.ike.retransmission import Retransmission
 from perilune.model.address import Path
 from perilune.model.errors import DecodeError, PeerError
 from perilune.model.iana import ExchangeType, NotifyType
 from perilune.model.time import Instant
 from perilune.wire.header import Flags, Header
-from perilune.wire.message import Message, decode_chain
+from perilune.wire.message import (
+    Message,
+    clear_octets,
+    decode_chain,
+    encode_chain,
+    encode_encrypted_prefix,
+)
 from perilune.wire.payloads import EncryptedFragment, NotifyPayload, Payload
 
 _UDP_OCTETS: Final = 8
@@ -81,14 +88,20 @@ class Channel:
         self, context: Context, name: IkeName, keyed: KeyedSa, path: Path, window: MessageWindow
     ) -> None:
         self.name = name
-        self.keyed: Final = keyed
+        self.keyed = keyed
         self.path = path
         self.fragments = False
         """Whether both sides announced fragmentation, and we are to use it."""
 
         self._context: Final = context
         self._window: Final = window
-        self._protection: Final = keyed.protection(context.rng)
+        self.int_auth = IntAuth()
+        """What AUTH signs of the IKE_INTERMEDIATE exchanges so far."""
+
+        self._protection = keyed.protection(context.rng)
+        self._answered_under = self._protection
+        """What opens the request that was answered last, should it come again."""
+
         patience = context.settings.timers.reassembly
         self._reassembly: Final = {False: Reassembly(patience), True: Reassembly(patience)}
         self._retransmission: Retransmission | None = None
@@ -107,6 +120,11 @@ class Channel:
     def last_answer(self) -> tuple[bytes, ...]:
         """The last response, as it was sent; empty where there was none."""
         return self._window.last_answer.datagrams if self._window.last_answer else ()
+
+    def use_keys(self, keyed: KeyedSa) -> None:
+        """Protect what follows with other keys (RFC 9242, section 3.3.1)."""
+        self.keyed = keyed
+        self._protection = keyed.protection(self._context.rng)
 
     def request(self, exchange: ExchangeType, payloads: Sequence[Payload], now: Instant) -> None:
         """Send a request; the channel has to be idle."""
@@ -175,13 +193,15 @@ class Channel:
         if fragment and not self._reassembly[response].wants(header.message_id, fragment, now):
             raise PeerError("a fragment that is here already or does not fit the others")
         inner_type, chain = encrypted.inner_type if encrypted else 0, self._protection.open(message)
-        if fragment:
-            whole = self._reassembly[response].add(header.message_id, fragment, chain, now)
-            if whole is None:
-                return None
-            inner_type, chain = whole
-        payloads = decode_chain(inner_type, chain)
+        whole: Whole | None = Whole(message.associated_data, inner_type, chain)
+        if fragment and whole:
+            whole = self._reassembly[response].add(header.message_id, fragment, whole, now)
+        if whole is None:
+            return None
+        payloads = decode_chain(whole.inner_type, whole.chain)
         self._tell_received(message, payloads)
+        if header.exchange_type == ExchangeType.IKE_INTERMEDIATE:
+            self._note_intermediate(clear_octets(whole.prefix, whole.chain), response=response)
         if not response:
             return Request(header.message_id, header.exchange_type, payloads, path)
         return self._close_request(payloads, path)
@@ -220,7 +240,7 @@ class Channel:
         encrypted = message.encrypted
         if isinstance(encrypted, EncryptedFragment) and encrypted.number != 1:
             return
-        self._protection.open(message)
+        self._answered_under.open(message)
         self._send(self.last_answer, path)
 
     def _malformed(self, header: Header, error: PeerError, path: Path) -> Malformed:
@@ -236,6 +256,7 @@ class Channel:
     def _answer(self, message_id: int, exchange: int, payloads: Sequence[Payload], path: Path) -> None:
         datagrams = self._seal(exchange, message_id, payloads, response=True)
         self._window.answered(message_id, datagrams)
+        self._answered_under = self._protection
         self._send(datagrams, path)
 
     def _seal(
@@ -245,11 +266,23 @@ class Channel:
         flags = Flags(initiator=keyed.original_initiator, response=response)
         header = Header(keyed.spi_i, keyed.spi_r, exchange, flags, message_id)
         datagrams = self._protection.seal(header, payloads, self._longest())
+        if exchange == ExchangeType.IKE_INTERMEDIATE:
+            inner_type, chain = encode_chain(payloads)
+            prefix = encode_encrypted_prefix(header, inner_type, len(chain))
+            self._note_intermediate(clear_octets(prefix, chain), response=response)
         types = tuple(payload.payload_type for payload in payloads)
         self._context.outbox.tell(
             MessageSent(self.name, exchange, response, message_id, types, sum(map(len, datagrams)))
         )
         return datagrams
+
+    def _note_intermediate(self, octets: bytes, *, response: bool) -> None:
+        """Add a message to what AUTH will sign."""
+        keyed, so_far = self.keyed, self.int_auth
+        if response:
+            self.int_auth = so_far.with_response(keyed.suite.prf, keyed.keys.sk_pr, octets)
+        else:
+            self.int_auth = so_far.with_request(keyed.suite.prf, keyed.keys.sk_pi, octets)
 
     def _longest(self) -> int | None:
         """Return how long an IKE message may be unfragmented, in octets."""

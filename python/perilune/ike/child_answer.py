@@ -19,13 +19,13 @@ from perilune.ike.child_protocol import proposals_key, require_passage, through
 from perilune.ike.child_selectors import allowed_selectors, seen_from_here
 from perilune.ike.compression import deflate
 from perilune.ike.narrowing import Selectors, covers, narrow, text
-from perilune.ike.negotiation import Choice, choose
+from perilune.ike.negotiation import Choice, choose, with_one_key_exchange
 from perilune.ike.policies import PolicyTable
 from perilune.ike.population import granted_selectors
 from perilune.ike.received import require, require_selectors
 from perilune.ike.refusal import Refusal
 from perilune.ike.spis import SpiRegistry
-from perilune.model.iana import NotifyType, PayloadType, TransformType
+from perilune.model.iana import NotifyType, PayloadType
 from perilune.model.proposal import Proposal
 from perilune.model.spi import Spi
 from perilune.wire.payloads import Payload, SaPayload, TsPayload
@@ -200,7 +200,7 @@ def _grant_as_read(
     candidates = _fitting(peer, request, only)
     refusal: Refusal | None = None
     for candidate in candidates:
-        proposals = through(peer.nat, candidate.policy.proposals)
+        proposals = with_one_key_exchange(through(peer.nat, candidate.policy.proposals))
         if request.in_ike_auth:
             proposals = _without_key_exchange(proposals)
         hint = f"connections.{entry.name}.children.{candidate.policy.name}"
@@ -265,4 +265,4 @@ def _selectors_refused(peer: Authenticated, request: ChildRequest, only: str | N
 
 
 def _without_key_exchange(proposals: tuple[Proposal, ...]) -> tuple[Proposal, ...]:
-    return tuple(proposal.without(TransformType.KE) for proposal in proposals)
+    return tuple(proposal.without_key_exchanges() for proposal in proposals)

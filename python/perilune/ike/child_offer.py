@@ -16,12 +16,12 @@ from perilune.ike.child_selectors import seen_from_here
 from perilune.ike.compression import require_accepted
 from perilune.ike.narrowing import Selectors, require_subset
 from perilune.ike.nat import Nat
-from perilune.ike.negotiation import offer, require_chosen
+from perilune.ike.negotiation import offer, require_chosen, with_one_key_exchange
 from perilune.ike.received import require, require_selectors
 from perilune.ike.refusal import Refusal
 from perilune.ike.spis import SpiRegistry
 from perilune.model.errors import PeerError
-from perilune.model.iana import KeId, NotifyType, PayloadType, ProtocolId, TransformType
+from perilune.model.iana import KeId, NotifyType, PayloadType, ProtocolId
 from perilune.model.proposal import Proposal
 from perilune.model.spi import Spi
 from perilune.wire.payloads import NotifyPayload, Payload, SaPayload, TsPayload
@@ -69,7 +69,7 @@ class ChildOffer:
             connection=connection,
             policy=policy,
             spi_in=spi_in,
-            proposals=offer(through(nat, policy.proposals), spi),
+            proposals=offer(with_one_key_exchange(through(nat, policy.proposals)), spi),
             form=FormNotifies.of_form(policy.form).with_cpi(cpi),
             local=selectors[0],
             remote=selectors[1],
@@ -77,7 +77,7 @@ class ChildOffer:
 
     def without_key_exchange(self) -> ChildOffer:
         """Return the offer for IKE_AUTH, which carries no key exchange (section 1.2)."""
-        return replace(self, proposals=tuple(p.without(TransformType.KE) for p in self.proposals))
+        return replace(self, proposals=tuple(p.without_key_exchanges() for p in self.proposals))
 
     @property
     def hint(self) -> str:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Self
 
-from perilune.crypto.ike_keys import IkeKeys, derive_ike_keys
+from perilune.crypto.ike_keys import IkeKeys, derive_ike_keys, derive_updated_ike_keys
 from perilune.crypto.sk import SkCipher
 from perilune.ike.protection import Protection
 from perilune.model.proposal import IkeSuite
@@ -72,6 +72,13 @@ class KeyedSa:
             nonce_r=nonces[1],
             keys=derive_ike_keys(suite, *nonces, shared, *spis),
         )
+
+    def updated(self, shared: Secret) -> Self:
+        """Return the same with the keys that follow from one more key exchange (RFC 9370, section 2.2.2)."""
+        keys = derive_updated_ike_keys(
+            self.suite, self.keys.sk_d, self.nonce_i, self.nonce_r, shared, self.spi_i, self.spi_r
+        )
+        return replace(self, keys=keys)
 
     def protection(self, rng: Rng) -> Protection:
         """Return what seals our messages and opens the peer's; at most one may seal."""

@@ -1,4 +1,4 @@
-"""Choosing algorithms from what the peer offers (RFC 7296, sections 2.7 and 3.3.6)."""
+"""Choosing algorithms from what the peer offers (RFC 7296, sections 2.7 and 3.3.6; RFC 9370)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,16 @@ from functools import lru_cache
 from typing import Final
 
 from perilune.ike.refusal import Refusal
-from perilune.model.iana import IntegId, KeId, NotifyType, PrfId, ProtocolId, SnId, TransformType
+from perilune.model.iana import (
+    ADDITIONAL_KEY_EXCHANGES,
+    IntegId,
+    KeId,
+    NotifyType,
+    PrfId,
+    ProtocolId,
+    SnId,
+    TransformType,
+)
 from perilune.model.proposal import (
     NO_ENCRYPTION,
     Encryption,
@@ -16,6 +25,7 @@ from perilune.model.proposal import (
     IkeSuite,
     Proposal,
     Transform,
+    all_different,
     chosen_encryption,
 )
 
@@ -27,9 +37,9 @@ _MOST_KNOWN: Final = 32
 
 _NONE: Final = 0
 _OPTIONAL: Final[dict[int, frozenset[int]]] = {
-    ProtocolId.AH: frozenset({TransformType.KE}),
-    ProtocolId.IKE: frozenset({TransformType.INTEG}),
-    ProtocolId.ESP: frozenset({TransformType.INTEG, TransformType.KE}),
+    ProtocolId.AH: frozenset({TransformType.KE, *ADDITIONAL_KEY_EXCHANGES}),
+    ProtocolId.IKE: frozenset({TransformType.INTEG, *ADDITIONAL_KEY_EXCHANGES}),
+    ProtocolId.ESP: frozenset({TransformType.INTEG, TransformType.KE, *ADDITIONAL_KEY_EXCHANGES}),
 }
 """Types whose number 0 is NONE, which is as good as leaving the type out (sections 3.3.2 and 3.3.3)."""
 
@@ -54,6 +64,11 @@ class Choice:
         return _key_exchange(self.proposal.transforms)
 
     @property
+    def additional_key_exchanges(self) -> tuple[KeId, ...]:
+        """The methods of the key exchanges behind that, in the order in which they run (RFC 9370)."""
+        return _additional_key_exchanges(self.proposal.transforms)
+
+    @property
     def ike_suite(self) -> IkeSuite:
         """The choice for an IKE SA."""
         return _ike_suite(self.proposal.transforms)
@@ -71,7 +86,8 @@ Transforms = tuple[Transform, ...]
 def _ike_suite(chosen: Transforms) -> IkeSuite:
     encryption = _chosen_encryption(ProtocolId.IKE, chosen)
     prf = PrfId(_chosen_id(chosen, TransformType.PRF))
-    return IkeSuite(encryption, prf, _chosen_integrity(chosen), _key_exchange(chosen))
+    additional = _additional_key_exchanges(chosen)
+    return IkeSuite(encryption, prf, _chosen_integrity(chosen), _key_exchange(chosen), additional)
 
 
 @lru_cache(maxsize=_KNOWN)
@@ -93,6 +109,11 @@ def _chosen_integrity(chosen: Transforms) -> IntegId:
 
 def _key_exchange(chosen: Transforms) -> KeId:
     return KeId(_chosen_id(chosen, TransformType.KE))
+
+
+def _additional_key_exchanges(chosen: Transforms) -> tuple[KeId, ...]:
+    methods = (_chosen_id(chosen, type_) for type_ in ADDITIONAL_KEY_EXCHANGES)
+    return tuple(KeId(method) for method in methods if method != _NONE)
 
 
 def _chosen_id(chosen: Transforms, type_: TransformType) -> int:
@@ -180,6 +201,32 @@ def key_exchanges(proposals: Iterable[Proposal]) -> tuple[KeId, ...]:
     return tuple(KeId(method) for method in dict.fromkeys(methods) if method != KeId.NONE)
 
 
+def wants_additional(proposals: Iterable[Proposal]) -> bool:
+    """Whether there are additional key exchanges in some proposal."""
+    return any(proposal.without_additional_key_exchanges() != proposal for proposal in proposals)
+
+
+def with_one_key_exchange(proposals: Iterable[Proposal]) -> tuple[Proposal, ...]:
+    """Return our proposals without their additional key exchanges, for where there is no way to run them."""
+    single = [proposal.without_additional_key_exchanges() for proposal in proposals]
+    return tuple({proposal.transforms: proposal for proposal in reversed(single)}.values())[::-1]
+
+
+def that_need_no_additional(proposals: Iterable[Proposal]) -> tuple[Proposal, ...]:
+    """Return what is left of our proposals with a peer that knows nothing of additional key exchanges.
+
+    A proposal in which one is not optional is left out.
+    """
+    return with_one_key_exchange(
+        proposal
+        for proposal in proposals
+        if all(
+            any(one.id == _NONE for one in _of_type(proposal.protocol, proposal.transforms, type_))
+            for type_ in ADDITIONAL_KEY_EXCHANGES
+        )
+    )
+
+
 def _named_first(proposal: Proposal, method: KeId | None) -> Proposal:
     ordered = sorted(
         proposal.transforms, key=lambda t: (t.type, t.type == TransformType.KE and t.id != method)
@@ -206,6 +253,7 @@ def _match(
     """Return the transforms to choose, and the types that have nothing in common."""
     chosen: list[Transform] = []
     missing: list[int] = []
+    additional: list[list[Transform]] = []
     ##= https://www.rfc-editor.org/rfc/rfc7296#section-3.3.6
     ##% If the responder receives a proposal that contains a Transform Type
     ##% it does not understand, or a proposal that is missing a mandatory
@@ -213,27 +261,36 @@ def _match(
     ##% other proposals in the same SA payload are processed as usual.
     mandatory = _MANDATORY.get(protocol, ())
     for type_ in dict.fromkeys([*mandatory, *(transform.type for transform in (*ours, *theirs))]):
-        transform = _common_transform(
+        common = _common_transforms(
             _of_type(protocol, ours, type_), _of_type(protocol, theirs, type_), preferred
         )
-        if transform is None:
+        if not common:
             missing.append(type_)
-        elif transform.id != _NONE or not _is_optional(protocol, type_):
-            chosen.append(transform)
+        elif type_ in ADDITIONAL_KEY_EXCHANGES:
+            additional.append(common)
+        elif common[0].id != _NONE or not _is_optional(protocol, type_):
+            chosen.append(common[0])
+    different = all_different(sorted(additional, key=lambda common: common[0].type))
+    if different is None:
+        missing += [common[0].type for common in additional]
+    else:
+        chosen += [transform for transform in different if transform.id != _NONE or transform in theirs]
     return tuple(chosen), tuple(missing)
 
 
 _known_match: Final = lru_cache(maxsize=_KNOWN)(_match)
 
 
-def _common_transform(
+def _common_transforms(
     ours: Sequence[Transform], theirs: Sequence[Transform], preferred: int | None
-) -> Transform | None:
+) -> list[Transform]:
+    """Return what two proposals have in common of one type, best first."""
     common = [transform for transform in ours if transform in theirs]
-    for transform in common:
-        if transform.type == TransformType.KE and transform.id == preferred:
-            return transform
-    return common[0] if common else None
+    if preferred is None:
+        return common
+    return sorted(
+        common, key=lambda transform: transform.type == TransformType.KE and transform.id != preferred
+    )
 
 
 def _of_type(protocol: int, transforms: Transforms, type_: int) -> list[Transform]:

@@ -121,7 +121,8 @@ def _octets(done: InitDone, id_payload: IdPayload, *, ours: bool) -> bytes:
     by_initiator = ours == keyed.original_initiator
     message = done.local_message if ours else done.remote_message
     peer_nonce = keyed.nonce_r if by_initiator else keyed.nonce_i
-    return signed_octets(keyed.suite.prf, message, peer_nonce, _sk_p(done, ours=ours), id_payload.encode())
+    sk_p = _sk_p(done, ours=ours)
+    return signed_octets(keyed.suite.prf, message, peer_nonce, sk_p, id_payload.encode(), done.int_auth)
 
 
 def _sk_p(done: InitDone, *, ours: bool) -> Secret:

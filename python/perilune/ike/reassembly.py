@@ -15,6 +15,20 @@ MAX_OCTETS: Final = 65536
 """Content that is kept for one message at most (RFC 7383, section 5)."""
 
 
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """What an encrypted message holds, whether it came in fragments or not."""
+
+    prefix: bytes
+    """The octets before the content of its encrypted payload, or of the first fragment's."""
+
+    inner_type: int
+    """Type of the first payload."""
+
+    chain: bytes
+    """The payloads."""
+
+
 @dataclass(slots=True)
 class _Queue:
     message_id: int
@@ -22,6 +36,7 @@ class _Queue:
     since: Instant
     pieces: dict[int, bytes] = field(default_factory=dict)
     octets: int = 0
+    prefix: bytes = b""
     inner_type: int = 0
 
 
@@ -52,26 +67,31 @@ class Reassembly:
         ##% MUST be silently discarded.
         return fragment.total == queue.total and fragment.number not in queue.pieces
 
-    def add(
-        self, message_id: int, fragment: EncryptedFragment, plaintext: bytes, now: Instant
-    ) -> tuple[int, bytes] | None:
+    def add(self, message_id: int, fragment: EncryptedFragment, piece: Whole, now: Instant) -> Whole | None:
         """Keep an authentic fragment that was wanted.
 
+        Args:
+            message_id: Of its message.
+            fragment: It.
+            piece: What it holds.
+            now: The time.
+
         Returns:
-            The type of the first payload and the chain of payloads, where this fragment completes them.
+            What its message holds, where this fragment completes it.
         """
         queue = self._queue_for(message_id, fragment.total, now)
-        queue.octets += len(plaintext)
+        queue.octets += len(piece.chain)
         if queue.octets > MAX_OCTETS:
             self._queue = None
             return None
-        queue.pieces[fragment.number] = plaintext
+        queue.pieces[fragment.number] = piece.chain
         if fragment.number == 1:
-            queue.inner_type = fragment.inner_type
+            queue.prefix, queue.inner_type = piece.prefix, piece.inner_type
         if len(queue.pieces) < queue.total:
             return None
         self._queue = None
-        return queue.inner_type, b"".join(piece for _, piece in sorted(queue.pieces.items()))
+        chain = b"".join(octets for _, octets in sorted(queue.pieces.items()))
+        return Whole(queue.prefix, queue.inner_type, chain)
 
     def _queue_for(self, message_id: int, total: int, now: Instant) -> _Queue:
         queue = self._current(message_id, now)

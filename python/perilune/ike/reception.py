@@ -13,7 +13,9 @@ from perilune.ike.exchanges import ike_sa_init_answer
 from perilune.ike.exchanges.farewell import Farewell
 from perilune.ike.exchanges.ike_auth import Authentication
 from perilune.ike.exchanges.ike_auth_answer import HalfOpen
+from perilune.ike.exchanges.ike_intermediate import Intermediate
 from perilune.ike.exchanges.ike_sa_init import Initiation
+from perilune.ike.exchanges.init_done import InitDone
 from perilune.ike.half_open import HalfOpenTable
 from perilune.ike.ike_sa import IkeSa
 from perilune.ike.rate_limit import RateLimit
@@ -67,7 +69,7 @@ class Reception:
             match conversation:
                 case IkeSa():
                     upkeep.handle_timeout(conversation, now)
-                case Initiation() | Authentication() | HalfOpen() | Farewell() | Afterglow():
+                case Initiation() | Intermediate() | Authentication() | HalfOpen() | Farewell() | Afterglow():
                     conversation.handle_timeout(now)
 
     def initiations(self, connection: str) -> Iterator[Initiation]:
@@ -75,12 +77,12 @@ class Reception:
         for conversation in self._context.registry.of_connection(connection):
             if isinstance(conversation, Initiation):
                 yield conversation
-            elif isinstance(conversation, Authentication):
+            elif isinstance(conversation, Intermediate | Authentication):
                 yield conversation.initiation
 
     def abandon(self, conversation: Conversation, now: Instant) -> None:
         """Give up what we began and is not established."""
-        if isinstance(conversation, Initiation | Authentication):
+        if isinstance(conversation, Initiation | Intermediate | Authentication):
             conversation.give_up(DownReason.LOCAL, now)
 
     def _find(self, header: Header) -> Conversation | None:
@@ -98,9 +100,22 @@ class Reception:
             case Initiation():
                 done = conversation.receive(message, path, now)
                 if done is not None:
-                    Authentication(self._context, conversation, done).start(now)
+                    self._follow_init(conversation, done, now)
+            case Intermediate():
+                done = conversation.receive(message, path, now)
+                if done is not None:
+                    initiation, channel = conversation.initiation, conversation.channel
+                    Authentication(self._context, initiation, done, channel).start(now)
             case Authentication() | HalfOpen() | Farewell() | Afterglow():
                 conversation.receive(message, path, now)
+
+    def _follow_init(self, initiation: Initiation, done: InitDone, now: Instant) -> None:
+        """Begin what comes behind IKE_SA_INIT."""
+        channel = initiation.channel(done)
+        if done.keyed.suite.additional_key_exchanges:
+            Intermediate(self._context, initiation, done, channel).start(now)
+        else:
+            Authentication(self._context, initiation, done, channel).start(now)
 
     def _take_hint(self, sa: IkeSa, message: Message, path: Path, now: Instant) -> None:
         """Ask the peer whether it lives, if somebody says that it does not know us."""

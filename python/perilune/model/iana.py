@@ -10,12 +10,13 @@ from enum import IntEnum
 
 
 class ExchangeType(IntEnum):
-    """Exchange types (RFC 7296, section 3.1)."""
+    """Exchange types (RFC 7296, section 3.1; RFC 9242)."""
 
     IKE_SA_INIT = 34
     IKE_AUTH = 35
     CREATE_CHILD_SA = 36
     INFORMATIONAL = 37
+    IKE_INTERMEDIATE = 43
 
 
 class PayloadType(IntEnum):
@@ -58,6 +59,17 @@ class TransformType(IntEnum):
     INTEG = 3
     KE = 4
     SN = 5
+    ADDKE1 = 6
+    ADDKE2 = 7
+    ADDKE3 = 8
+    ADDKE4 = 9
+    ADDKE5 = 10
+    ADDKE6 = 11
+    ADDKE7 = 12
+
+
+ADDITIONAL_KEY_EXCHANGES = tuple(type_ for type_ in TransformType if type_ >= TransformType.ADDKE1)
+"""Transform types of the additional key exchanges, in the order in which these run (RFC 9370)."""
 
 
 class EncrId(IntEnum):
@@ -258,6 +270,7 @@ class NotifyType(IntEnum):
     NON_FIRST_FRAGMENTS_ALSO = 16395
     IKEV2_FRAGMENTATION_SUPPORTED = 16430
     SIGNATURE_HASH_ALGORITHMS = 16431
+    INTERMEDIATE_EXCHANGE_SUPPORTED = 16438
     USE_BEET_MODE = 40961
     """BEET mode instead of tunnel mode: strongSwan's number, of those for private use."""
 

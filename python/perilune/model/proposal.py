@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from perilune.model.algorithms import ENCRYPTION, INTEGRITY
-from perilune.model.iana import EncrId, IntegId, KeId, PrfId, ProtocolId, SnId, TransformType
+from perilune.model.iana import (
+    ADDITIONAL_KEY_EXCHANGES,
+    EncrId,
+    IntegId,
+    KeId,
+    PrfId,
+    ProtocolId,
+    SnId,
+    TransformType,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +43,9 @@ class Transform:
         try:
             name = names(self.id).name if names else f"type {self.type} number {self.id}"
         except ValueError:
-            name = f"{TransformType(self.type).name} number {self.id}"
+            return f"{TransformType(self.type).name} number {self.id}"
+        if self.type in ADDITIONAL_KEY_EXCHANGES:
+            name = f"{TransformType(self.type).name} {name}"
         return f"{name}({self.key_bits})" if self.key_bits is not None else name
 
 
@@ -44,6 +55,7 @@ _ID_NAMES: dict[int, type[EncrId | PrfId | IntegId | KeId | SnId]] = {
     TransformType.INTEG: IntegId,
     TransformType.KE: KeId,
     TransformType.SN: SnId,
+    **dict.fromkeys(ADDITIONAL_KEY_EXCHANGES, KeId),
 }
 
 
@@ -67,17 +79,47 @@ class Proposal:
         """Return this proposal with another SPI and, if given, another number."""
         return Proposal(self.protocol, self.transforms, spi, self.number if number is None else number)
 
-    def without(self, type_: TransformType) -> Proposal:
-        """Return this proposal without any transform of one type.
+    def without_additional_key_exchanges(self) -> Proposal:
+        """Return this proposal with the one key exchange alone."""
+        return self._without(ADDITIONAL_KEY_EXCHANGES)
 
-        IKE_AUTH carries no key exchange, so the child it creates is offered without one (section 1.2).
+    def without_key_exchanges(self) -> Proposal:
+        """Return this proposal without any key exchange.
+
+        IKE_AUTH carries none, so the child it creates is offered without one (section 1.2).
         """
-        kept = tuple([t for t in self.transforms if t.type != type_])
+        return self._without((TransformType.KE, *ADDITIONAL_KEY_EXCHANGES))
+
+    def _without(self, types: tuple[TransformType, ...]) -> Proposal:
+        kept = tuple([t for t in self.transforms if t.type not in types])
         return self if len(kept) == len(self.transforms) else replace(self, transforms=kept)
 
     def __str__(self) -> str:
         protocol = self.protocol.name if isinstance(self.protocol, ProtocolId) else str(self.protocol)
         return f"{protocol}: " + ", ".join(map(str, self.transforms))
+
+
+def all_different(
+    choices: Sequence[Sequence[Transform]], used: frozenset[int] = frozenset()
+) -> tuple[Transform, ...] | None:
+    """Choose a method for each additional key exchange, none of them twice, or None where that cannot be.
+
+    The responder's choice must not contain the same algorithm twice, but for NONE (RFC 9370, section 2.2.1).
+
+    Args:
+        choices: For each key exchange, in order, the methods for it, best first.
+        used: Methods that were chosen already.
+    """
+    if not choices:
+        return ()
+    for transform in choices[0]:
+        if transform.id in used:
+            continue
+        taken = used if transform.id == KeId.NONE else used | {transform.id}
+        rest = all_different(choices[1:], taken)
+        if rest is not None:
+            return (transform, *rest)
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,12 +203,15 @@ class IkeSuite:
     """NONE exactly where the encryption is an AEAD."""
 
     key_exchange: KeId
+    additional_key_exchanges: tuple[KeId, ...] = ()
+    """Those behind the first one, in the order in which they run (RFC 9370)."""
 
     def __str__(self) -> str:
         parts = [str(self.encryption)]
         if self.integrity is not IntegId.NONE:
             parts.append(_short(self.integrity))
-        return "/".join([*parts, self.prf.name, self.key_exchange.name])
+        additional = [f"KE{n}_{method.name}" for n, method in enumerate(self.additional_key_exchanges, 1)]
+        return "/".join([*parts, self.prf.name, self.key_exchange.name, *additional])
 
 
 @dataclass(frozen=True, slots=True)

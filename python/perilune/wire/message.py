@@ -17,9 +17,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Self
+from typing import Final, Self
 
-from perilune.model.errors import DecodeError
+from perilune.model.errors import DecodeError, PeerError
 from perilune.model.iana import NotifyType, PayloadType
 from perilune.wire.chain import decode_chain, decode_message_chain, encode_chain, encode_generic_header
 from perilune.wire.header import HEADER_OCTETS, MAJOR_VERSION, Header
@@ -28,6 +28,7 @@ from perilune.wire.payloads.encrypted import FRAGMENT
 
 __all__ = [
     "Message",
+    "clear_octets",
     "decode_chain",
     "decode_header",
     "encode_chain",
@@ -37,6 +38,12 @@ __all__ = [
 ]
 
 _Encrypted = EncryptedPayload | EncryptedFragment
+
+
+_NEXT_PAYLOAD_AT: Final = 16
+_LENGTH_AT: Final = 24
+_GENERIC_OCTETS: Final = 4
+_LONGEST_PAYLOAD: Final = 0xFFFF
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,3 +172,28 @@ def encode_fragment_prefix(
     first = inner_type if number == 1 else PayloadType.NONE
     generic = encode_generic_header(first, FRAGMENT.size + sealed_octets) + FRAGMENT.pack(number, total)
     return header.encode_before(PayloadType.SKF, len(generic) + sealed_octets) + generic
+
+
+def clear_octets(prefix: bytes, chain: bytes) -> bytes:
+    """Return a protected message as it was before it was encrypted and cut into fragments.
+
+    Its two Length fields count no initialization vector, padding or checksum: it is the chunks A and P that
+    AUTH signs of an IKE_INTERMEDIATE message (RFC 9242, section 3.3.2).
+
+    Args:
+        prefix: The octets before the content of its encrypted payload, or of the first fragment's.
+        chain: What the encrypted payload holds, without padding.
+
+    Raises:
+        PeerError: The chain is longer than what an unfragmented message can hold.
+    """
+    type_at, start = _NEXT_PAYLOAD_AT, HEADER_OCTETS
+    while prefix[type_at] not in {PayloadType.SK, PayloadType.SKF}:
+        type_at, start = start, start + int.from_bytes(prefix[start + 2 : start + _GENERIC_OCTETS])
+    payload_octets = _GENERIC_OCTETS + len(chain)
+    if payload_octets > _LONGEST_PAYLOAD:
+        raise PeerError(f"its fragments hold {len(chain)} octets, more than one message could")
+    head = bytearray(prefix[: start + 2] + payload_octets.to_bytes(2))
+    head[type_at] = PayloadType.SK
+    head[_LENGTH_AT:HEADER_OCTETS] = (start + payload_octets).to_bytes(4)
+    return bytes(head) + chain

@@ -71,7 +71,7 @@ def test_defaults_of_a_connection() -> None:
     )
     assert (entry.local_port, entry.remote_port, entry.local_id, entry.remote_id) == (500, 500, None, None)
     assert entry == PadEntry(name="gw", proposals=entry.proposals)
-    assert len(entry.proposals) == 2
+    assert len(entry.proposals) == 3
 
 
 def test_defaults_of_a_child() -> None:

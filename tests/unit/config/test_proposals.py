@@ -127,6 +127,22 @@ def test_combined_modes_of_aes(text: str, id_: EncrId) -> None:
     assert esp(text) == [(Transform(ENCR, id_, 128), NO_ESN)]
 
 
+def test_default_for_ike_is_hybrid_first() -> None:
+    hybrid, *others = IKE_PROPOSALS.read("default")
+    additional = [(t.type, t.id) for t in hybrid.transforms if t.type >= TransformType.ADDKE1]
+    assert additional == [(TransformType.ADDKE1, KeId.ML_KEM_768), (TransformType.ADDKE1, KeId.ML_KEM_1024)]
+    assert others == [proposal.without_additional_key_exchanges() for proposal in others]
+
+
+def test_additional_key_exchanges() -> None:
+    (read,) = IKE_PROPOSALS.read("aes256gcm16-prfsha256-x25519-ke3_x448-ke1_mlkem1024-ke1_none")
+    assert read.transforms[3:] == (
+        Transform(TransformType.ADDKE1, KeId.ML_KEM_1024),
+        Transform(TransformType.ADDKE1, KeId.NONE),
+        Transform(TransformType.ADDKE3, KeId.CURVE448),
+    )
+
+
 def test_every_algorithm_has_a_word() -> None:
     named = {(one.type, one.id) for one in KEYWORDS.values()}
     ah_only = {id_ for id_, known in INTEGRITY.items() if not known.in_esp}
@@ -160,9 +176,9 @@ def test_what_is_insecure_is_named() -> None:
         assert insecure(kind.read("default")) == ()
 
 
-def test_default_is_two_proposals_for_each_protocol() -> None:
+def test_default_is_combined_mode_and_then_the_rest() -> None:
     for kind in (IKE_PROPOSALS, ESP_PROPOSALS):
-        aead, other = kind.read("default")
+        *_, aead, other = kind.read("default")
         assert not aead.of_type(INTEG)
         assert other.of_type(INTEG)
         assert {t.id for t in aead.of_type(ENCR)} == {EncrId.ENCR_AES_GCM_16, EncrId.ENCR_CHACHA20_POLY1305}
@@ -189,7 +205,10 @@ def test_default_is_two_proposals_for_each_protocol() -> None:
         ("aes128-md5-prfsha256-x25519", "AUTH_HMAC_MD5_96 is for ESP only"),
         ("aes128-noauth-prfsha256-x25519", "ENCR_AES_CBC needs an integrity algorithm"),
         ("aes256-sha256-modp1024", "'modp1024' is too weak"),
-        ("aes256-sha256-x25519-ke1_mlkem768", "'ke1_mlkem768' is known"),
+        ("aes256-sha256-x25519-ke1_mlkem512", "'ke1_mlkem512' is known"),
+        ("aes256-sha256-x25519-ke8_mlkem768", "'ke8_mlkem768' is no algorithm"),
+        ("aes256-sha256-ke1_mlkem768", "needs a key exchange"),
+        ("aes256-sha256-x25519-ke1_mlkem768-ke2_mlkem768", "different methods"),
     ],
 )
 def test_ike_proposal_that_cannot_be(text: str, message: str) -> None:

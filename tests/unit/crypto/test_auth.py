@@ -19,8 +19,8 @@ def _hmac(key: bytes, data: bytes) -> bytes:
 
 
 def test_signed_octets() -> None:
-    octets = signed_octets(PRF, b"message", b"nonce", Secret(b"sk_p"), ID_BODY)
-    assert octets == b"message" + b"nonce" + _hmac(b"sk_p", ID_BODY)
+    octets = signed_octets(PRF, b"message", b"nonce", Secret(b"sk_p"), ID_BODY, b"int")
+    assert octets == b"message" + b"nonce" + _hmac(b"sk_p", ID_BODY) + b"int"
 
 
 def test_psk_auth() -> None:

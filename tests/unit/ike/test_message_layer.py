@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from perilune.ike.message_window import MessageWindow, Place
 from perilune.ike.rate_limit import RateLimit
-from perilune.ike.reassembly import MAX_FRAGMENTS, MAX_OCTETS, Reassembly
+from perilune.ike.reassembly import MAX_FRAGMENTS, MAX_OCTETS, Reassembly, Whole
 from perilune.ike.retransmission import Retransmission
 from perilune.ike.timers import IkeTimers, random_below
 from perilune.model.iana import ExchangeType
@@ -65,20 +65,25 @@ def fragment(number: int, total: int) -> EncryptedFragment:
     return EncryptedFragment(33 if number == 1 else 0, number, total, b"")
 
 
+def add(reassembly: Reassembly, piece: EncryptedFragment, octets: bytes, now: Instant) -> Whole | None:
+    prefix = f"prefix {piece.number}".encode()
+    return reassembly.add(7, piece, Whole(prefix, piece.inner_type, octets), now)
+
+
 @given(st.permutations(range(1, 6)))
 def test_fragments_in_any_order_make_the_message(order: list[int]) -> None:
     reassembly = Reassembly(Duration.seconds(15))
     results = []
     for number in order:
         assert reassembly.wants(7, fragment(number, 5), NOW)
-        results.append(reassembly.add(7, fragment(number, 5), bytes((number,)), NOW))
+        results.append(add(reassembly, fragment(number, 5), bytes((number,)), NOW))
     assert results[:-1] == [None] * 4
-    assert results[-1] == (33, b"\1\2\3\4\5")
+    assert results[-1] == Whole(b"prefix 1", 33, b"\1\2\3\4\5")
 
 
 def test_fragment_that_is_here_or_of_fewer_is_not_wanted() -> None:
     reassembly = Reassembly(Duration.seconds(15))
-    reassembly.add(7, fragment(2, 3), b"two", NOW)
+    add(reassembly, fragment(2, 3), b"two", NOW)
     assert not reassembly.wants(7, fragment(2, 3), NOW)
     assert not reassembly.wants(7, fragment(1, 2), NOW)
     assert reassembly.wants(7, fragment(1, 3), NOW)
@@ -87,27 +92,27 @@ def test_fragment_that_is_here_or_of_fewer_is_not_wanted() -> None:
 
 def test_more_fragments_begin_reassembly_anew() -> None:
     reassembly = Reassembly(Duration.seconds(15))
-    reassembly.add(7, fragment(1, 2), b"old", NOW)
-    assert reassembly.add(7, fragment(1, 3), b"a", NOW) is None
-    assert reassembly.add(7, fragment(2, 3), b"b", NOW) is None
-    assert reassembly.add(7, fragment(3, 3), b"c", NOW) == (33, b"abc")
+    add(reassembly, fragment(1, 2), b"old", NOW)
+    assert add(reassembly, fragment(1, 3), b"a", NOW) is None
+    assert add(reassembly, fragment(2, 3), b"b", NOW) is None
+    assert add(reassembly, fragment(3, 3), b"c", NOW) == Whole(b"prefix 1", 33, b"abc")
 
 
 def test_old_fragments_are_forgotten() -> None:
     reassembly = Reassembly(Duration.seconds(15))
-    reassembly.add(7, fragment(1, 2), b"a", NOW)
+    add(reassembly, fragment(1, 2), b"a", NOW)
     later = NOW + Duration.seconds(16)
     assert reassembly.wants(7, fragment(1, 2), later)
-    assert reassembly.add(7, fragment(2, 2), b"b", later) is None
-    assert reassembly.add(7, fragment(1, 2), b"a", later) == (33, b"ab")
+    assert add(reassembly, fragment(2, 2), b"b", later) is None
+    assert add(reassembly, fragment(1, 2), b"a", later) == Whole(b"prefix 1", 33, b"ab")
 
 
 def test_memory_for_fragments_is_bounded() -> None:
     reassembly = Reassembly(Duration.seconds(15))
     assert not reassembly.wants(7, fragment(1, MAX_FRAGMENTS + 1), NOW)
     half = bytes(MAX_OCTETS // 2 + 1)
-    assert reassembly.add(7, fragment(1, 3), half, NOW) is None
-    assert reassembly.add(7, fragment(2, 3), half, NOW) is None
+    assert add(reassembly, fragment(1, 3), half, NOW) is None
+    assert add(reassembly, fragment(2, 3), half, NOW) is None
     assert reassembly.wants(7, fragment(1, 3), NOW)
 
 

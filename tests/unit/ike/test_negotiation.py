@@ -9,7 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exchanges.settings import esp_proposal, ike_proposal
-from perilune.ike.negotiation import Choice, choose, key_exchanges, offer, require_chosen
+from perilune.ike.negotiation import (
+    Choice,
+    choose,
+    key_exchanges,
+    offer,
+    require_chosen,
+    that_need_no_additional,
+    with_one_key_exchange,
+)
 from perilune.ike.refusal import Refusal
 from perilune.model.iana import EncrId, IntegId, KeId, NotifyType, SnId, TransformType
 from perilune.model.proposal import Proposal, Transform
@@ -54,9 +62,13 @@ def test_proposal_with_a_type_that_we_do_not_have_is_unacceptable(extra: Transfo
     assert choose([ike_proposal()], [theirs, ike_proposal().with_spi(b"", 2)]).proposal.number == 2
 
 
+def _without(proposal: Proposal, type_: TransformType) -> Proposal:
+    return replace(proposal, transforms=tuple(t for t in proposal.transforms if t.type != type_))
+
+
 @pytest.mark.parametrize("type_", [TransformType.ENCR, TransformType.PRF, TransformType.KE])
 def test_proposal_without_a_mandatory_type_is_unacceptable(type_: TransformType) -> None:
-    lacking = ike_proposal().without(type_)
+    lacking = _without(ike_proposal(), type_)
     for ours, theirs in ((ike_proposal(), lacking), (lacking, lacking)):
         with pytest.raises(Refusal):
             choose([ours], [theirs])
@@ -158,3 +170,61 @@ def test_what_is_chosen_is_in_both_lists(ours: list[Proposal], theirs: list[Prop
 def _fits(ours: Proposal, theirs: Proposal) -> bool:
     common = set(ours.transforms) & set(theirs.transforms)
     return {transform.type for transform in common} == {transform.type for transform in ours.transforms}
+
+
+KEM, LARGE_KEM, CURVE = KeId.ML_KEM_768, KeId.ML_KEM_1024, KeId.CURVE448
+
+
+def test_additional_key_exchanges_are_chosen_by_our_preference() -> None:
+    ours = [ike_proposal(additional=((LARGE_KEM, KEM), (CURVE,)))]
+    theirs = [ike_proposal(additional=((KEM, LARGE_KEM), (CURVE, KEM)))]
+    chosen = choose(ours, theirs)
+    assert chosen.ike_suite.additional_key_exchanges == (LARGE_KEM, CURVE)
+    assert str(chosen.ike_suite).endswith("CURVE25519/KE1_ML_KEM_1024/KE2_CURVE448")
+    assert require_chosen(theirs, [chosen.proposal]) == chosen
+
+
+def test_no_method_is_chosen_twice() -> None:
+    both = [ike_proposal(additional=((KEM, LARGE_KEM), (KEM,)))]
+    assert choose(both, both).additional_key_exchanges == (LARGE_KEM, KEM)
+    same = [ike_proposal(additional=((KEM,), (KEM,)))]
+    with pytest.raises(Refusal, match="ADDKE1"):
+        choose(same, same)
+    with pytest.raises(Refusal):
+        require_chosen(same, [same[0]])
+
+
+def test_none_may_be_chosen_twice_and_is_answered_where_it_was_offered() -> None:
+    ours = [ike_proposal(additional=((KEM, KeId.NONE), (KEM, KeId.NONE), (CURVE, KeId.NONE)))]
+    theirs = [ike_proposal(additional=((KeId.NONE,), (KeId.NONE, LARGE_KEM)))]
+    chosen = choose(ours, theirs)
+    assert chosen.additional_key_exchanges == ()
+    kinds = [(t.type, t.id) for t in chosen.proposal.transforms if t.type >= TransformType.ADDKE1]
+    assert kinds == [(TransformType.ADDKE1, 0), (TransformType.ADDKE2, 0)]
+
+
+def test_types_need_not_be_consecutive_and_run_in_their_order() -> None:
+    transforms = (
+        *ike_proposal().transforms,
+        Transform(TransformType.ADDKE5, LARGE_KEM),
+        Transform(TransformType.ADDKE2, KEM),
+    )
+    proposal = replace(ike_proposal(), transforms=transforms)
+    assert choose([proposal], [proposal]).additional_key_exchanges == (KEM, LARGE_KEM)
+
+
+def test_one_side_alone_does_not_make_a_key_exchange_additional() -> None:
+    hybrid, plain = ike_proposal(additional=((KEM,),)), ike_proposal()
+    for ours, theirs in ((hybrid, plain), (plain, hybrid)):
+        with pytest.raises(Refusal, match="ADDKE1"):
+            choose([ours], [theirs])
+        assert choose([ours, plain], [theirs, plain]).additional_key_exchanges == ()
+
+
+def test_what_is_left_for_a_peer_without_additional_key_exchanges() -> None:
+    plain = ike_proposal()
+    optional = ike_proposal(additional=((KEM, KeId.NONE), (CURVE, KeId.NONE)))
+    hybrid = ike_proposal(bits=128, additional=((KEM,), (CURVE, KeId.NONE)))
+    assert that_need_no_additional([hybrid, optional, plain]) == (plain,)
+    assert that_need_no_additional([hybrid]) == ()
+    assert with_one_key_exchange([hybrid, optional, plain]) == (ike_proposal(bits=128), plain)

@@ -47,6 +47,7 @@ def describe_ike_sa(sa: IkeSaStatus, node: IpsecNode, counters: SaCounters) -> T
         tree |= _integrity(sa.suite.integrity)
         tree["prf-alg"] = sa.suite.prf.name
         tree["dh-group"] = _group(sa.suite.key_exchange)
+        tree |= _additional(sa.suite.additional_key_exchanges)
     if sa.established_at is not None:
         tree["established"] = _seconds(now, sa.established_at)
     if sa.rekey_at is not None:
@@ -228,6 +229,11 @@ def _integrity(integrity: IntegId) -> Tree:
 
 def _group(method: KeId) -> str:
     return _GROUPS.get(method, method.name)
+
+
+def _additional(methods: Iterable[KeId]) -> Tree:
+    """Return the additional key exchanges in the order in which they ran (RFC 9370)."""
+    return {f"ke{number}": _group(method) for number, method in enumerate(methods, 1)}
 
 
 def _traffic(way: str, counters: SaStats | None, now: Instant) -> Tree:

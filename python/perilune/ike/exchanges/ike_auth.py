@@ -21,9 +21,6 @@ from perilune.ike.exchanges.farewell import Farewell
 from perilune.ike.exchanges.ike_sa_init import Initiation
 from perilune.ike.exchanges.init_done import InitDone, WantedChild
 from perilune.ike.ike_sa import IkeSa
-from perilune.ike.message_window import MessageWindow
-from perilune.ike.names import IkeName
-from perilune.ike.nat import nat_t_path
 from perilune.ike.peer_lookup import hint_for_us, key_of, local_identity
 from perilune.ike.proofs import prove, require_proof
 from perilune.ike.received import find, find_error, require, require_identity
@@ -46,20 +43,18 @@ class Authentication:
     Args:
         context: The endpoint's.
         initiation: The IKE_SA_INIT that led here.
-        done: What it led to.
+        done: What it led to, with IKE_INTERMEDIATE behind it.
+        channel: Its messages.
     """
 
-    def __init__(self, context: Context, initiation: Initiation, done: InitDone) -> None:
+    def __init__(self, context: Context, initiation: Initiation, done: InitDone, channel: Channel) -> None:
         self._context: Final = context
         self.initiation: Final = initiation
         self._done: Final = done
-        keyed = done.keyed
-        self.name: Final = IkeName(initiation.entry.name, initiation.id, keyed.spi_i, keyed.spi_r)
-        self.local_spi: Final[IkeSpi] = keyed.local_spi
-        path = nat_t_path(done.path, context.settings.nat_t_port) if done.nat.between else done.path
-        self._channel: Final = Channel(context, self.name, keyed, path, MessageWindow(next_request=1))
-        self._channel.fragments = done.fragmentation
-        self._local_id: Final = local_identity(initiation.entry, path)
+        self._channel: Final = channel
+        self.name: Final = channel.name
+        self.local_spi: Final[IkeSpi] = channel.keyed.local_spi
+        self._local_id: Final = local_identity(initiation.entry, channel.path)
         self._offer: ChildOffer | None = None
         self._secret: SharedSecret | None = None
         """Where either end is to prove itself by one."""

@@ -1,11 +1,16 @@
-"""IKE_AUTH as its responder (RFC 7296, sections 1.2, 2.15 and 2.21.2)."""
+"""IKE_AUTH as its responder (RFC 7296, sections 1.2, 2.15 and 2.21.2).
+
+IKE_INTERMEDIATE comes before it, as often as additional key exchanges were chosen (RFC 9242, RFC 9370).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from hashlib import sha256
 from typing import Final
 
+from perilune.crypto.key_exchange import respond
 from perilune.databases.pad import PadEntry, SharedSecret
 from perilune.databases.proof import NoProof, SharedKey
 from perilune.ike.afterglow import Afterglow
@@ -14,8 +19,9 @@ from perilune.ike.channel import Channel, Malformed, Request
 from perilune.ike.child_agreement import Nonces, agree
 from perilune.ike.child_answer import ChildRequest, grant
 from perilune.ike.context import Context
-from perilune.ike.events import DownReason, Dropped
+from perilune.ike.events import DownReason, Dropped, IkeKeysDerived
 from perilune.ike.exchanges import simultaneous
+from perilune.ike.exchanges.ike_intermediate import require_ke
 from perilune.ike.exchanges.init_done import InitDone
 from perilune.ike.half_open import HalfOpenTable
 from perilune.ike.ike_sa import IkeSa
@@ -34,11 +40,22 @@ from perilune.model.identity import NOBODY
 from perilune.model.spi import IkeSpi
 from perilune.model.time import Instant
 from perilune.wire.message import Message
-from perilune.wire.payloads import AuthPayload, IdPayload, NotifyPayload, Payload, SaPayload
+from perilune.wire.payloads import (
+    AuthPayload,
+    IdPayload,
+    KePayload,
+    NotifyPayload,
+    Payload,
+    SaPayload,
+)
+
+_EXPECTED: Final = frozenset({ExchangeType.IKE_AUTH, ExchangeType.IKE_INTERMEDIATE})
 
 
 class HalfOpen:
-    """An IKE SA that a peer began: it has keys, and waits for IKE_AUTH.
+    """An IKE SA that a peer began: it has keys, and waits for IKE_INTERMEDIATE or IKE_AUTH.
+
+    It waits for as many IKE_INTERMEDIATE exchanges as there are key exchanges to run, seven at most.
 
     Args:
         context: The endpoint's.
@@ -58,7 +75,7 @@ class HalfOpen:
     ) -> None:
         self._context: Final = context
         self._table: Final = table
-        self._done: Final = done
+        self._done = done
         self._candidates: Final = candidates
         self._began_at: Final = now
         self._id: Final = context.registry.new_id()
@@ -69,6 +86,10 @@ class HalfOpen:
         self.local_spi: Final[IkeSpi] = keyed.local_spi
         self._channel: Final = Channel(context, self.name, keyed, done.path, MessageWindow(next_expected=1))
         self._channel.fragments = done.fragmentation
+        self._heard_at = now
+        self._waiting: Final = list(keyed.suite.additional_key_exchanges)
+        """Key exchanges that come before IKE_AUTH."""
+
         table.add(self)
 
     def status(self) -> None:
@@ -76,7 +97,7 @@ class HalfOpen:
 
     def next_timeout(self) -> Instant | None:
         """Return when to forget it."""
-        return self._began_at + self._context.settings.timers.half_open
+        return self._heard_at + self._context.settings.timers.half_open
 
     def handle_timeout(self, now: Instant) -> None:
         """Forget it."""
@@ -88,17 +109,41 @@ class HalfOpen:
         self._context.outbox.send(path, self._done.local_message)
 
     def receive(self, message: Message, path: Path, now: Instant) -> None:
-        """Act on a message: IKE_AUTH leads to an `IkeSa`, anything else to the end."""
+        """Act on a message: IKE_AUTH leads to an `IkeSa`, IKE_INTERMEDIATE towards it, others to the end."""
         header = message.header
-        if header.flags.response or header.exchange_type != ExchangeType.IKE_AUTH:
+        if header.flags.response or header.exchange_type not in _EXPECTED:
             self._context.outbox.tell(Dropped(path, "the peer is not authenticated"))
             return
         incoming = self._channel.receive(message, path, now)
         match incoming:
+            case Request() if incoming.exchange == ExchangeType.IKE_INTERMEDIATE:
+                self._answer_intermediate(incoming, message, now)
             case Request():
                 self._answer(incoming, message, now)
             case Malformed():
                 self._end(message, now)
+
+    def _answer_intermediate(self, request: Request, message: Message, now: Instant) -> None:
+        """Run the next additional key exchange (RFC 9370, section 2.2.2)."""
+        try:
+            if not self._waiting:
+                raise PeerError("IKE_INTERMEDIATE where none is due", notify=NotifyType.INVALID_SYNTAX)
+            ke = require_ke(request.payloads, self._waiting[0])
+            answer = respond(self._waiting[0], ke.data, self._context.rng)
+        except PeerError as error:
+            self._context.outbox.tell(refused_by_us(self.name, "IKE_INTERMEDIATE", error))
+            notify = NotifyPayload(error.notify or NotifyType.INVALID_SYNTAX, error.notify_data)
+            self._channel.respond(request, (notify,))
+            self._end(message, now)
+            return
+        del self._waiting[0]
+        self._heard_at = now
+        self._channel.respond(request, (KePayload(answer.method, answer.share),))
+        keyed = self._done.keyed.updated(answer.secret)
+        self._channel.use_keys(keyed)
+        self._done = replace(self._done, keyed=keyed, int_auth=self._channel.int_auth.octets)
+        if self._context.settings.export_keys and not self._waiting:
+            self._context.outbox.tell(IkeKeysDerived(self.name, keyed.suite, keyed.keys))
 
     def _answer(self, request: Request, message: Message, now: Instant) -> None:
         self._channel.path = request.path
@@ -129,6 +174,8 @@ class HalfOpen:
         Raises:
             PeerError: The peer is not who it says, or is nobody we know, or we cannot prove who we are.
         """
+        if self._waiting:
+            raise PeerError("IKE_AUTH before the additional key exchanges", notify=NotifyType.INVALID_SYNTAX)
         payloads, path, pad = request.payloads, request.path, self._context.pad
         id_i = require_identity(payloads, PayloadType.ID_I)
         asked = find_identity(payloads, PayloadType.ID_R)

@@ -6,6 +6,7 @@ from typing import Final
 
 from perilune.crypto.key_exchange import KeyExchange
 from perilune.databases.pad import Fragmentation, PadEntry
+from perilune.ike.channel import Channel
 from perilune.ike.child_offer import asked_key_exchange
 from perilune.ike.context import Context
 from perilune.ike.events import (
@@ -22,9 +23,10 @@ from perilune.ike.events import (
 from perilune.ike.exchanges.fresh import Fresh
 from perilune.ike.exchanges.init_done import InitDone, WantedChild, may_fragment
 from perilune.ike.keyed import KeyedSa
+from perilune.ike.message_window import MessageWindow
 from perilune.ike.names import IkeName
-from perilune.ike.nat import Nat, find_nat, nat_notifies
-from perilune.ike.negotiation import Choice, key_exchanges, offer, require_chosen
+from perilune.ike.nat import Nat, find_nat, nat_notifies, nat_t_path
+from perilune.ike.negotiation import Choice, key_exchanges, offer, require_chosen, wants_additional
 from perilune.ike.received import find, find_error, find_notify, require
 from perilune.ike.refusal import Refusal, refused_by_peer, refused_by_us
 from perilune.ike.retransmission import Retransmission
@@ -161,6 +163,8 @@ class Initiation:
         payloads += nat_notifies(self.local_spi, NO_IKE_SPI, self.path, pretend=self.entry.encap)
         if self.entry.fragmentation is not Fragmentation.NO:
             payloads.append(NotifyPayload(NotifyType.IKEV2_FRAGMENTATION_SUPPORTED))
+        if wants_additional(self.entry.proposals):
+            payloads.append(NotifyPayload(NotifyType.INTERMEDIATE_EXCHANGE_SUPPORTED))
         payloads += hash_notifies(self.entry.signature_hashes)
         return [*payloads, *vendor_payloads(self.entry.modes)]
 
@@ -242,9 +246,8 @@ class Initiation:
         choice = self._choice(message)
         keyed = self._keyed(choice, message)
         nat = find_nat(message.payloads, keyed.spi_i, keyed.spi_r, path, pretend=self.entry.encap)
-        if self._context.settings.export_keys:
-            name = IkeName(self.entry.name, self.id, keyed.spi_i, keyed.spi_r)
-            self._context.outbox.tell(IkeKeysDerived(name, keyed.suite, keyed.keys))
+        if self._context.settings.export_keys and not keyed.suite.additional_key_exchanges:
+            self._context.outbox.tell(IkeKeysDerived(self._name_with(keyed), keyed.suite, keyed.keys))
         announced = find_notify(message.payloads, NotifyType.IKEV2_FRAGMENTATION_SUPPORTED) is not None
         return InitDone(
             keyed=keyed,
@@ -257,13 +260,28 @@ class Initiation:
             hashes=AgreedHashes.of_messages(self.entry.signature_hashes, message.payloads),
         )
 
+    def channel(self, done: InitDone) -> Channel:
+        """Return the messages that follow the exchange; behind a NAT they take another port."""
+        path = nat_t_path(done.path, self._context.settings.nat_t_port) if done.nat.between else done.path
+        name, window = self._name_with(done.keyed), MessageWindow(next_request=1)
+        channel = Channel(self._context, name, done.keyed, path, window)
+        channel.fragments = done.fragmentation
+        return channel
+
+    def _name_with(self, keyed: KeyedSa) -> IkeName:
+        return IkeName(self.entry.name, self.id, keyed.spi_i, keyed.spi_r)
+
     def _choice(self, message: Message) -> Choice:
         if message.header.spi_r == NO_IKE_SPI:
             raise PeerError("it accepts without an SPI")
         method = self._fresh.key_exchange.method if self._fresh.key_exchange else None
         hint = f"connections.{self.entry.name}.proposals"
         chosen = require(message.payloads, SaPayload).proposals
-        return require_chosen(offer(self.entry.proposals, b"", method), chosen, hint=hint)
+        choice = require_chosen(offer(self.entry.proposals, b"", method), chosen, hint=hint)
+        supported = find_notify(message.payloads, NotifyType.INTERMEDIATE_EXCHANGE_SUPPORTED) is not None
+        if choice.additional_key_exchanges and not supported:
+            raise PeerError("it chose additional key exchanges and has no IKE_INTERMEDIATE to run them")
+        return choice
 
     def _keyed(self, choice: Choice, message: Message) -> KeyedSa:
         header, payloads = message.header, message.payloads

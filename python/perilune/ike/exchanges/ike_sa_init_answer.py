@@ -15,7 +15,7 @@ from perilune.ike.half_open import HalfOpenTable
 from perilune.ike.keyed import KeyedSa
 from perilune.ike.names import IkeName
 from perilune.ike.nat import Nat, find_nat, nat_notifies
-from perilune.ike.negotiation import Choice, choose
+from perilune.ike.negotiation import Choice, choose, that_need_no_additional
 from perilune.ike.pad_index import Candidates
 from perilune.ike.received import find_notify, require
 from perilune.ike.refusal import Refusal, refused_by_us
@@ -24,6 +24,7 @@ from perilune.ike.vendor import vendor_payloads
 from perilune.model.address import Path
 from perilune.model.errors import PeerError
 from perilune.model.iana import ExchangeType, NotifyType
+from perilune.model.proposal import Proposal
 from perilune.model.spi import NO_IKE_SPI, IkeSpi
 from perilune.model.time import Instant
 from perilune.wire.header import Flags, Header
@@ -102,7 +103,7 @@ def _begin(context: Context, table: HalfOpenTable, message: Message, path: Path,
     done = _done(entry, choice, keyed, hashes, message, (response, path))
     half_open = HalfOpen(context, table, done, candidates, now)
     context.registry.put(half_open)
-    if context.settings.export_keys:
+    if context.settings.export_keys and not keyed.suite.additional_key_exchanges:
         context.outbox.tell(IkeKeysDerived(half_open.name, keyed.suite, keyed.keys))
 
 
@@ -111,16 +112,31 @@ def _choose(candidates: Candidates, payloads: Sequence[Payload], path: Path) -> 
     offered = require(payloads, SaPayload).proposals
     method = require(payloads, KePayload).method
     refusal: Refusal | None = None
+    intermediate = find_notify(payloads, NotifyType.INTERMEDIATE_EXCHANGE_SUPPORTED) is not None
     for entry in candidates.offers():
         try:
             hint = f"connections.{entry.name}.proposals"
-            return entry, choose(entry.proposals, offered, preferred=method, hint=hint)
+            ours = entry.proposals if intermediate else _without_intermediate(entry, hint)
+            return entry, choose(ours, offered, preferred=method, hint=hint)
         except Refusal as error:
             refusal = refusal or error
     raise refusal or Refusal(
         f"no connection is from {path.local.address} to {path.remote.address}",
         NotifyType.NO_PROPOSAL_CHOSEN,
         hint="connections.*.remote_addrs",
+    )
+
+
+def _without_intermediate(entry: PadEntry, hint: str) -> tuple[Proposal, ...]:
+    """Return what a connection allows with a peer that has no IKE_INTERMEDIATE."""
+    left = that_need_no_additional(entry.proposals)
+    if left:
+        return left
+    raise Refusal(
+        "the peer has no IKE_INTERMEDIATE to run additional key exchanges in",
+        NotifyType.NO_PROPOSAL_CHOSEN,
+        ours=" | ".join(map(str, entry.proposals)),
+        hint=hint,
     )
 
 
@@ -141,6 +157,8 @@ def _payloads(
     payloads += nat_notifies(message.header.spi_i, spi_r, path, pretend=entry.encap)
     if _announces_fragmentation(entry, message):
         payloads.append(NotifyPayload(NotifyType.IKEV2_FRAGMENTATION_SUPPORTED))
+    if choice.additional_key_exchanges:
+        payloads.append(NotifyPayload(NotifyType.INTERMEDIATE_EXCHANGE_SUPPORTED))
     return tuple(payloads)
 
 

@@ -1,4 +1,4 @@
-"""What IKE_SA_INIT hands on to IKE_AUTH, on either side."""
+"""What IKE_SA_INIT, and IKE_INTERMEDIATE behind it, hand on to IKE_AUTH, on either side."""
 
 from __future__ import annotations
 
@@ -37,8 +37,12 @@ class InitDone:
     path: Path
     chosen: Proposal
     """What the responder chose of the initiator's offer."""
+
     hashes: AgreedHashes
     """Of signatures."""
+
+    int_auth: bytes = b""
+    """What our AUTH and the peer's sign of IKE_INTERMEDIATE (RFC 9242, section 3.3.2)."""
 
 
 def may_fragment(entry: PadEntry) -> bool:

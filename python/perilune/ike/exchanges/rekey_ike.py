@@ -15,7 +15,14 @@ from perilune.ike.exchanges.informational import DeleteChild, DeleteIke
 from perilune.ike.exchanges.outcome import TEMPORARY_FAILURE, Outcome
 from perilune.ike.ike_sa import IkeSa
 from perilune.ike.keyed import KeyedSa
-from perilune.ike.negotiation import Choice, choose, key_exchanges, offer, require_chosen
+from perilune.ike.negotiation import (
+    Choice,
+    choose,
+    key_exchanges,
+    offer,
+    require_chosen,
+    with_one_key_exchange,
+)
 from perilune.ike.received import find, find_error, require
 from perilune.ike.refusal import Refusal, refused_by_peer, refused_by_us
 from perilune.model.errors import PeerError
@@ -59,7 +66,8 @@ class RekeyIke:
             return None
         method = self.method or sa.keyed.suite.key_exchange
         spi = sa.context.spis.new_ike_spi()
-        proposals = offer(sa.peer.entry.proposals, spi.to_bytes(_SPI_OCTETS), method)
+        ours = with_one_key_exchange(sa.peer.entry.proposals)
+        proposals = offer(ours, spi.to_bytes(_SPI_OCTETS), method)
         self._attempt = _Attempt(spi, proposals, Fresh.begin(method, sa.context.rng))
         return (SaPayload(proposals), *self._attempt.fresh.payloads)
 
@@ -144,7 +152,7 @@ def answer(sa: IkeSa, payloads: Sequence[Payload], now: Instant) -> Outcome:
     entry, sa_payload = sa.peer.entry, require(payloads, SaPayload)
     ke = find(payloads, KePayload)
     choice = choose(
-        entry.proposals,
+        with_one_key_exchange(entry.proposals),
         sa_payload.proposals,
         preferred=ke.method if ke else None,
         hint=f"connections.{entry.name}.proposals",
