@@ -27,9 +27,8 @@ struct Deadline {
 
 impl Deadlines {
     /// Note the deadlines of a new SA.
-    pub(crate) fn add(&self, sa: &EitherSa) {
-        let lifetime = &sa.common().lifetime;
-        let times = [lifetime.soft_time(), lifetime.hard_time()];
+    pub(crate) fn add(&self, sa: &EitherSa, soft_time: Option<Instant>) {
+        let times = [soft_time, sa.common().lifetime.hard_time()];
         if let Some(at) = times.into_iter().flatten().min() {
             let sa = sa.downgrade();
             crate::lock(&self.0).push(Deadline { at, sa });

@@ -121,8 +121,8 @@ impl Engine {
         for sa in &effects.removed {
             sa.common().end();
         }
-        for added in &effects.added {
-            self.deadlines.add(added);
+        for (added, soft_time) in &effects.added {
+            self.deadlines.add(added, *soft_time);
             let sa = added.common();
             if sa.direction == Direction::Outbound {
                 let carries = |flow: &_| sa.selectors.contains(flow);

@@ -2,7 +2,6 @@
 //! selectors.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use perilune_wire::esp::{EspHeader, NEXT_HEADER_IPV4, NEXT_HEADER_IPV6};
 use perilune_wire::extension_header::{AH, ESP};
@@ -164,9 +163,7 @@ impl Engine {
         incoming: &Incoming<'_>,
         is_newest: bool,
     ) {
-        let sa = &entry.sa;
-        if !sa.verified.load(Ordering::Relaxed) {
-            sa.verified.store(true, Ordering::Release);
+        if entry.sa.shown.note_verified() {
             self.change_readiness();
         }
         let from = incoming.from;
@@ -181,8 +178,7 @@ impl Engine {
         let PathInfo {
             local, remote: new, ..
         } = *incoming.from;
-        let reported = crate::lock(&entry.sa.reported).replace(Box::new(new));
-        if reported.as_deref() != Some(&new) {
+        if entry.sa.shown.report(new) {
             let old = entry.path().remote;
             self.events.push(Event::PeerMoved {
                 spi: incoming.spi,

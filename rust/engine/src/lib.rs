@@ -66,6 +66,7 @@ mod sealed_batch;
 mod selector;
 mod sequence;
 mod shared_table;
+mod shown;
 mod slab;
 mod spd;
 mod spd_index;

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crate::change::{Lifetimes, Limits};
 use crate::event::Limit;
-use crate::time::{Duration, Instant};
+use crate::time::Instant;
 
 /// What a packet did to the lifetime of its SA.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,7 +27,6 @@ pub(crate) struct Lifetime {
     soft_said: AtomicBool,
     /// Of packets and octets; `None` where there are none, as for most SAs.
     bounds: Option<Box<SoftAndHard>>,
-    soft_time: Instant,
     hard_time: Instant,
 }
 
@@ -90,14 +89,12 @@ impl Bounds {
 
 impl Lifetime {
     pub(crate) fn new(lifetimes: &Lifetimes, now: Instant) -> Self {
-        let at = |span: Option<Duration>| span.map_or(NEVER, |span| now.after(span));
         Self {
             packets: AtomicU64::new(0),
             octets: AtomicU64::new(0),
             soft_said: AtomicBool::new(false),
             bounds: SoftAndHard::new(lifetimes),
-            soft_time: at(lifetimes.soft.time),
-            hard_time: at(lifetimes.hard.time),
+            hard_time: lifetimes.hard.time.map_or(NEVER, |span| now.after(span)),
         }
     }
 
@@ -145,11 +142,6 @@ impl Lifetime {
         !self.soft_said.swap(true, Ordering::Relaxed)
     }
 
-    /// When the SA wants to be replaced for its age.
-    pub(crate) fn soft_time(&self) -> Option<Instant> {
-        (self.soft_time != NEVER).then_some(self.soft_time)
-    }
-
     /// When the SA ends for its age.
     pub(crate) fn hard_time(&self) -> Option<Instant> {
         (self.hard_time != NEVER).then_some(self.hard_time)
@@ -190,6 +182,7 @@ mod tests {
     use super::Charge::{Last, Refused, Soft, Within};
     use super::Limit::Packets;
     use super::*;
+    use crate::time::Duration;
 
     fn lifetime(soft: (Option<u64>, Option<u64>), hard: (Option<u64>, Option<u64>)) -> Lifetime {
         let limits = |(packets, octets)| Limits {

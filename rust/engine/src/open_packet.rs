@@ -184,7 +184,7 @@ impl Engine {
             if let Some(before) = layers.last {
                 // What a bundle carries is checked where it comes out of the bundle.
                 let is_of_bundle = next.as_ref().is_some_and(|inner| {
-                    let within = inner.entry.sa.common.within.as_ref();
+                    let within = inner.entry.sa.common.within();
                     within.is_some_and(|id| id.spi == before.sa.common.spi)
                 });
                 self.admit(before, layers, is_of_bundle, incoming)?;
@@ -234,7 +234,7 @@ impl Engine {
         if parts.next_header == NEXT_HEADER_DUMMY {
             return Err(DropReason::DummyPacket);
         }
-        if let Some(compression) = &sa.common.compression {
+        if let Some(compression) = sa.common.compression() {
             compression.decompress(&mut parts)?;
         }
         let in_udp = std::mem::take(&mut layers.in_udp);
@@ -392,7 +392,7 @@ fn find<'a>(
 
 /// Whether an SA has got its packet from the SA that it has to be within, if it has to be.
 fn is_within(entry: &Entry, before: Option<&Entry>) -> bool {
-    let within = entry.sa.common.within.as_ref();
+    let within = entry.sa.common.within();
     within.is_none_or(|id| before.is_some_and(|before| before.sa.common.spi == id.spi))
 }
 

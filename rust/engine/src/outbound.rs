@@ -373,7 +373,7 @@ fn fits_path(entry: &SadEntry<OutboundSa>, outgoing: &Outgoing<'_>) -> bool {
 pub(crate) fn outermost<'a>(tables: &'a Tables, sa: &'a Arc<OutboundSa>) -> &'a Arc<OutboundSa> {
     let mut outer = sa;
     for _ in 0..MAX_NESTING {
-        let Some(within) = &outer.common.within else {
+        let Some(within) = outer.common.within() else {
             break;
         };
         match tables.outbound.get(&(within.spi, within.remote)) {

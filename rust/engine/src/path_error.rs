@@ -80,7 +80,8 @@ impl Engine {
         }
         let believing = meant.iter().filter(|entry| believes(entry));
         believing.fold(false, |lowered, entry| {
-            entry.sa.path_mtu.learn(said, least, now) | lowered
+            let age = entry.sa.common.processing.path_mtu_age;
+            entry.sa.path_mtu.learn(said, least, age, now) | lowered
         })
     }
 

@@ -9,7 +9,6 @@ use crate::time::{Duration, Instant};
 /// The path MTU of one outbound SA, in octets of the outer packet.
 pub(crate) struct PathMtu {
     configured: Option<u16>,
-    age: Duration,
     /// What this system's own route and interface take; zero when not known.
     first_hop: AtomicU32,
     learnt: AtomicU32,
@@ -22,7 +21,6 @@ impl PathMtu {
     pub(crate) fn new(processing: &Processing) -> Self {
         Self {
             configured: processing.path_mtu,
-            age: processing.path_mtu_age,
             first_hop: AtomicU32::new(0),
             learnt: AtomicU32::new(0),
             until: AtomicU64::new(0),
@@ -53,16 +51,16 @@ impl PathMtu {
         self.first_hop.store(mtu, Ordering::Relaxed);
     }
 
-    /// Note what a router said; of less than `least` no more than that is believed.
+    /// Note what a router said, to be believed for a time; of less than `least` no more than that is.
     ///
     /// Returns:
     /// Whether it is lower than what was known.
-    pub(crate) fn learn(&self, said: u32, least: u32, now: Instant) -> bool {
+    pub(crate) fn learn(&self, said: u32, least: u32, age: Duration, now: Instant) -> bool {
         let mtu = said.max(least);
         let known = self.get(now);
         let is_lower = known.is_none_or(|known| usize::try_from(mtu).is_ok_and(|mtu| mtu < known));
         if is_lower {
-            let until = now.after(self.age);
+            let until = now.after(age);
             self.until.store(until.0, Ordering::Relaxed);
             self.learnt.store(mtu, Ordering::Relaxed);
         }
@@ -124,38 +122,40 @@ mod tests {
     use super::*;
     use crate::processing::Mode;
 
+    const AGE: Duration = Duration::seconds(10);
+
     // covers R4301-8.2.2-1
     #[test]
     fn what_was_learnt_is_forgotten_in_time() {
         let mut processing = Processing::of(Mode::Tunnel);
         processing.path_mtu = Some(1500);
-        processing.path_mtu_age = Duration::seconds(10);
         let path = PathMtu::new(&processing);
-        let (early, late) = (Instant(5), Instant(5).after(Duration::seconds(10)));
+        let (early, late) = (Instant(5), Instant(5).after(AGE));
         assert_eq!(path.get(early), Some(1500));
-        assert!(path.learn(1400, 576, early));
+        assert!(path.learn(1400, 576, AGE, early));
         assert_eq!(
             (path.get(early), path.learnt()),
             (Some(1400), Some((1400, late)))
         );
-        assert!(!path.learn(1450, 576, early), "larger than what is known");
+        assert!(
+            !path.learn(1450, 576, AGE, early),
+            "larger than what is known"
+        );
         assert_eq!((path.get(late), path.learnt()), (Some(1500), None));
     }
 
     // covers R4301-8.2.2-1
     #[test]
     fn it_comes_back_to_what_the_first_hop_takes() {
-        let mut processing = Processing::of(Mode::Tunnel);
-        processing.path_mtu_age = Duration::seconds(10);
-        let path = PathMtu::new(&processing);
-        let (early, late) = (Instant(5), Instant(5).after(Duration::seconds(10)));
+        let path = PathMtu::new(&Processing::of(Mode::Tunnel));
+        let (early, late) = (Instant(5), Instant(5).after(AGE));
         assert_eq!(path.get(early), None);
         path.set_first_hop(1300);
         assert!(
-            !path.learn(1400, 576, early),
+            !path.learn(1400, 576, AGE, early),
             "no larger than the first hop"
         );
-        assert!(path.learn(1200, 576, early));
+        assert!(path.learn(1200, 576, AGE, early));
         assert_eq!((path.get(early), path.get(late)), (Some(1200), Some(1300)));
         path.set_first_hop(9000);
         assert_eq!(path.get(late), Some(9000), "an interface that was changed");
@@ -169,12 +169,12 @@ mod tests {
         let path = PathMtu::new(&Processing::of(Mode::Tunnel));
         let now = Instant(1);
         for (said, is_lower) in [(68, true), (36, false), (0, false)] {
-            assert_eq!(path.learn(said, 576, now), is_lower);
+            assert_eq!(path.learn(said, 576, AGE, now), is_lower);
             assert_eq!((path.get(now), path.may_be_less()), (Some(576), true));
         }
-        let late = now.after(Processing::PATH_MTU_AGE);
+        let late = now.after(AGE);
         assert_eq!((path.get(late), path.may_be_less()), (None, false));
-        assert!(path.learn(600, 576, late));
+        assert!(path.learn(600, 576, AGE, late));
         assert!(!path.may_be_less());
     }
 }

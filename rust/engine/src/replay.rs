@@ -10,7 +10,7 @@ const MAX_PACKETS: u32 = 4096;
 /// A number that no packet has, and that is behind every window.
 const NEVER_SENT: u64 = 0;
 /// Width by which sequence numbers are completed when replays are not looked for.
-const WIDTH_WHEN_OFF: u64 = 1 << 31;
+const WIDTH_WHEN_OFF: u32 = 1 << 31;
 
 /// Sequence numbers seen on one SA.
 ///
@@ -25,7 +25,7 @@ const WIDTH_WHEN_OFF: u64 = 1 << 31;
 #[derive(Debug)]
 pub struct ReplayWindow {
     top: u64,
-    width: u64,
+    width: u32,
     esn: bool,
     words: Words,
 }
@@ -86,11 +86,10 @@ impl ReplayWindow {
         if !(MIN_PACKETS..=MAX_PACKETS).contains(&packets) {
             return Err(EngineError::ReplayWindow(packets));
         }
-        let width = u64::from(packets);
         let words = usize::try_from(packets.div_ceil(64).saturating_add(1)).unwrap_or(0);
         Ok(Self {
             top: 0,
-            width,
+            width: packets,
             esn,
             words: Words::new(words.next_power_of_two()),
         })
@@ -122,7 +121,7 @@ impl ReplayWindow {
             return u64::from(low);
         }
         let (top_low, top_high) = (self.top & 0xffff_ffff, self.top >> 32);
-        let reach = self.width.wrapping_sub(1);
+        let reach = u64::from(self.width).wrapping_sub(1);
         let bottom_low = top_low.wrapping_sub(reach) & 0xffff_ffff;
         let high = match (top_low >= reach, u64::from(low) >= bottom_low) {
             (true, true) | (false, false) => top_high,
@@ -150,7 +149,7 @@ impl ReplayWindow {
         //= https://www.rfc-editor.org/rfc/rfc4303#section-3.4.3
         //# Packets that contain sequence numbers lower than the "left" edge of the window are
         //# rejected.
-        if sequence == 0 || self.top.wrapping_sub(sequence) >= self.width {
+        if sequence == 0 || self.top.wrapping_sub(sequence) >= self.width.into() {
             return Err(DropReason::ReplayTooOld);
         }
         let (word, bit) = self.place(sequence);

@@ -1,8 +1,8 @@
 //! Security associations (RFC 4301, section 4.4.2.1).
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
 
 use crate::admission::Arrivals;
 use crate::change::{Direction, PolicyConfig, PolicyId, SaConfig, SaId};
@@ -19,6 +19,7 @@ use crate::protection::Protection;
 use crate::sad::InboundSad;
 use crate::selector::SelectorPair;
 use crate::sequence::OutboundSequence;
+use crate::shown::Shown;
 use crate::stats::SaStats;
 use crate::suite::Suite;
 use crate::time::Instant;
@@ -34,8 +35,7 @@ pub(crate) struct SaCommon {
     pub(crate) direction: Direction,
     pub(crate) policy: PolicyId,
     pub(crate) processing: Arc<Processing>,
-    pub(crate) compression: Option<Box<Compression>>,
-    pub(crate) within: Option<Box<SaId>>,
+    unusual: Option<Box<Unusual>>,
     pub(crate) suite: Suite,
     pub(crate) esn: bool,
     pub(crate) selectors: Matcher,
@@ -49,16 +49,30 @@ pub(crate) struct SaCommon {
     added: Instant,
 }
 
+/// What few SAs have.
+struct Unusual {
+    compression: Option<Compression>,
+    within: Option<SaId>,
+}
+
+impl Unusual {
+    fn new(config: &SaConfig) -> Option<Box<Self>> {
+        let unusual = Self {
+            compression: config.processing.compression.map(Compression::new),
+            within: config.within,
+        };
+        let is_any = unusual.compression.is_some() || unusual.within.is_some();
+        is_any.then(|| Box::new(unusual))
+    }
+}
+
 /// An SA from the peer to us.
 pub(crate) struct InboundSa {
     pub(crate) common: SaCommon,
     pub(crate) lookup: Lookup,
     pub(crate) windows: Windows,
     pub(crate) replay_packets: u32,
-    /// Whether a packet has been verified on it.
-    pub(crate) verified: Arc<AtomicBool>,
-    /// Where the last `PeerMoved` said that the peer is.
-    pub(crate) reported: Mutex<Option<Box<SocketAddr>>>,
+    pub(crate) shown: Shown,
 }
 
 /// An SA from us to the peer.
@@ -102,11 +116,7 @@ impl SaCommon {
             direction: config.direction,
             policy: config.policy,
             processing: Arc::clone(form),
-            compression: config
-                .processing
-                .compression
-                .map(|cpi| Box::new(Compression::new(cpi))),
-            within: config.within.map(Box::new),
+            unusual: Unusual::new(config),
             suite: config.suite,
             esn: config.esn,
             selectors: Matcher::new(&selectors_of(config)),
@@ -126,6 +136,16 @@ impl SaCommon {
     #[inline]
     pub(crate) fn is_plain_tunnel(&self) -> bool {
         self.is_plain
+    }
+
+    /// What compresses its payloads, if that was agreed upon.
+    pub(crate) fn compression(&self) -> Option<&Compression> {
+        self.unusual.as_ref()?.compression.as_ref()
+    }
+
+    /// The SA that its packets travel in, if they do.
+    pub(crate) fn within(&self) -> Option<&SaId> {
+        self.unusual.as_ref()?.within.as_ref()
     }
 
     /// Whether it may not be used any more.
@@ -279,8 +299,7 @@ impl SadEntry<InboundSa> {
             lookup: config.lookup,
             windows: Windows::new(config)?,
             replay_packets: config.replay_window,
-            verified: Arc::new(AtomicBool::new(false)),
-            reported: Mutex::new(None),
+            shown: Shown::default(),
         };
         Ok(Self {
             sa: Arc::new(sa),
@@ -324,7 +343,7 @@ impl SadEntry<OutboundSa> {
         let awaited = |spi: u32| {
             let id = SaId::new(Direction::Inbound, spi, config.path);
             let entry = inbound.named(id).ok_or(EngineError::UnknownSa(id))?;
-            Ok(Arc::clone(&entry.sa.verified))
+            Ok(entry.sa.shown.verified())
         };
         let sa = OutboundSa {
             common: SaCommon::new(config, form, now)?,

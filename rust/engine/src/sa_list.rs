@@ -231,7 +231,7 @@ impl Indexed {
 
 /// The SA that one of the same list travels in, if it does.
 fn carrier_of(entry: &Entry) -> Option<Name> {
-    let within = entry.sa.common.within.as_deref()?;
+    let within = entry.sa.common.within()?;
     Some((within.spi, within.remote))
 }
 

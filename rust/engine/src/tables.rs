@@ -24,7 +24,7 @@ pub(crate) struct Tables {
     pub(crate) inbound: InboundSad,
     /// Outbound SAs by SPI and where the peer is; the SPD has the same ones, in their order.
     pub(crate) outbound: OutboundSad,
-    /// How many SAs name each SPD entry.
+    /// How many inbound SAs name each SPD entry, which has a list of the outbound ones itself.
     users: CowMap<PolicyId, u32>,
     /// That of the SA that was added last: most have the same and share it.
     form: Option<Arc<Processing>>,
@@ -33,7 +33,8 @@ pub(crate) struct Tables {
 /// What a transaction did, for those who keep something outside the tables.
 #[derive(Default)]
 pub(crate) struct Effects {
-    pub(crate) added: Vec<EitherSa>,
+    /// And when it wants to be replaced for its age.
+    pub(crate) added: Vec<(EitherSa, Option<Instant>)>,
     pub(crate) removed: Vec<EitherSa>,
     pub(crate) removed_policies: HashSet<PolicyId>,
 }
@@ -119,13 +120,13 @@ impl Tables {
         used.map_or(Ok(()), |policy| Err(EngineError::PolicyInUse(*policy)))
     }
 
-    /// Note that an SPD entry has an SA more.
+    /// Note that an SPD entry has an inbound SA more.
     fn add_user(&mut self, policy: PolicyId) {
         let users = self.users.get(&policy).copied().unwrap_or(0);
         self.users.insert(policy, users.saturating_add(1));
     }
 
-    /// Note that an SPD entry has an SA less.
+    /// Note that an SPD entry has an inbound SA less.
     fn remove_user(&mut self, policy: PolicyId) {
         match self.users.remove(&policy) {
             None | Some(0 | 1) => {}
@@ -151,6 +152,7 @@ impl Tables {
             let entry = SadEntry::<InboundSa>::new(config, &form, &policy.config, now)?;
             let sa = Arc::clone(&entry.sa);
             self.inbound.put(entry);
+            self.add_user(config.policy);
             EitherSa::Inbound(sa)
         } else {
             let entry = Arc::new(SadEntry::<OutboundSa>::new(
@@ -164,8 +166,10 @@ impl Tables {
             self.outbound.insert(entry);
             EitherSa::Outbound(sa)
         };
-        self.add_user(config.policy);
-        effects.added.push(added);
+        effects.added.push((
+            added,
+            config.lifetimes.soft.time.map(|span| now.after(span)),
+        ));
         Ok(())
     }
 
@@ -187,7 +191,9 @@ impl Tables {
     fn remove_sa(&mut self, id: SaId, effects: &mut Effects) -> Result<(), EngineError> {
         let unknown = EngineError::UnknownSa(id);
         let removed = if id.direction == Direction::Inbound {
-            EitherSa::Inbound(Arc::clone(&self.inbound.remove(id).ok_or(unknown)?.sa))
+            let entry = self.inbound.remove(id).ok_or(unknown)?;
+            self.remove_user(entry.sa.common.policy);
+            EitherSa::Inbound(Arc::clone(&entry.sa))
         } else {
             let entry = self.outbound.remove(&(id.spi, id.remote)).ok_or(unknown)?;
             if let Some(policy) = self.spd.entry_mut(entry.sa.common.policy) {
@@ -195,7 +201,6 @@ impl Tables {
             }
             EitherSa::Outbound(Arc::clone(&entry.sa))
         };
-        self.remove_user(removed.common().policy);
         effects.removed.push(removed);
         Ok(())
     }
@@ -213,7 +218,7 @@ impl Tables {
             if self.inbound.is_taken(moved.sa.lookup, moved.id()) {
                 return Err(EngineError::DuplicateSa(moved.id()));
             }
-            *crate::lock(&moved.sa.reported) = None;
+            moved.sa.shown.forget_report();
             self.inbound.put(moved);
             return Ok(());
         }

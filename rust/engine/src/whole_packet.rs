@@ -142,7 +142,7 @@ impl Engine {
         let mut entry = first;
         for _ in 0..MAX_NESTING {
             let sa = &entry.sa;
-            let Some(within) = &sa.common.within else {
+            let Some(within) = sa.common.within() else {
                 return Ok(packet);
             };
             let next = tables.outbound.get(&(within.spi, within.remote));
@@ -171,7 +171,7 @@ impl Engine {
         let processing = with_outer_df(&entry.sa);
         let identification = self.next_identification();
         let mut parts = take_apart(packet, &processing, &entry.path(), identification)?;
-        if let Some(compression) = &entry.sa.common.compression {
+        if let Some(compression) = entry.sa.common.compression() {
             compression.compress(&mut parts);
         }
         if let Protection::Esp(_) = &entry.sa.common.protection {
@@ -325,7 +325,7 @@ fn others<'a>(
     entry: &'a SadEntry<OutboundSa>,
 ) -> impl Iterator<Item = &'a SadEntry<OutboundSa>> {
     let next = |entry: &'a SadEntry<OutboundSa>| {
-        let within = entry.sa.common.within.as_ref()?;
+        let within = entry.sa.common.within()?;
         let next = tables.outbound.get(&(within.spi, within.remote))?;
         Some(&**next)
     };
@@ -389,7 +389,7 @@ fn sealed_octets(
             head = octets_to(entry.path().remote.ip());
         }
         octets = entry.sealed_octets(head, payload);
-        let within = entry.sa.common.within.as_ref();
+        let within = entry.sa.common.within();
         let next = within.and_then(|id| tables.outbound.get(&(id.spi, id.remote)));
         match next {
             Some(next) => entry = next,
