@@ -20,7 +20,7 @@ PLUGINS = Path("/usr/lib/ipsec/plugins")
 ESP_PLUGIN = PLUGINS / "libstrongswan-kernel-libipsec.so"
 
 WANTED_PLUGINS = (
-    "random nonce aes sha1 sha2 hmac kdf gcm openssl curve25519 gmp chapoly ctr ccm pem pkcs1 x509 "
+    "random nonce aes sha1 sha2 hmac kdf gcm openssl curve25519 gmp chapoly ctr ccm pem pkcs1 pkcs8 x509 "
     "pubkey drbg md5 xcbc cmac gcrypt kernel-libipsec kernel-netlink socket-default vici"
 )
 
@@ -141,6 +141,11 @@ class StrongSwan(IkeDaemon):
         argv = ("swanctl", command, "--uri", f"unix://{self.socket_path}", *words)
         done = self.namespace.run(*argv, timeout_s=timeout_s, env=self._environment())
         return done.stdout
+
+    def load_key(self, pem: str) -> None:
+        """Give it a private key; those that it loads for itself are in a directory for the whole machine."""
+        with self.control() as control:
+            control.request("load-key", type="any", data=pem)
 
     def log(self) -> str:
         """Everything that charon has logged so far."""

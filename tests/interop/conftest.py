@@ -162,7 +162,7 @@ def pytest_runtest_makereport(
     """Add what both daemons logged to a failed test's report, and to every report its line in the table."""
     bench = item.funcargs.get("bench") if isinstance(item, pytest.Function) else None
     if call.when == "call" and call.excinfo and isinstance(bench, Bench):
-        for path in sorted(bench.directory.glob("*/*log")):
+        for path in sorted(bench.directory.rglob("*log")):
             item.add_report_section("call", f"{path.parent.name}/{path.name}", path.read_text()[-6000:])
     report = yield
     if not item.get_closest_marker("matrix"):
