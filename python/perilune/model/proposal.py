@@ -16,8 +16,10 @@ from perilune.model.iana import (
     SnId,
     TransformType,
 )
+from perilune.model.quick import quick
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Transform:
     """One algorithm of a proposal (RFC 7296, section 3.3.2).
@@ -59,6 +61,7 @@ _ID_NAMES: dict[int, type[EncrId | PrfId | IntegId | KeId | SnId]] = {
 }
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Proposal:
     """Transforms for one protocol, in the order in which the sender prefers them (section 3.3.1)."""

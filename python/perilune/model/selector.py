@@ -15,6 +15,7 @@ from typing import Final
 
 from perilune.model.address import IpAddress
 from perilune.model.errors import LocalError
+from perilune.model.quick import quick
 
 ANY_PROTOCOL: Final = 0
 LAST_PORT: Final = 65535
@@ -22,6 +23,7 @@ IpNetwork = IPv4Network | IPv6Network
 """A prefix of either family."""
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class TrafficSelector:
     """A range of addresses of one family, with a protocol and a range of ports.
