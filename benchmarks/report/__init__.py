@@ -13,6 +13,7 @@ def tables(results: Results) -> list[Table]:
     made = [
         tunnels.one_flow(results),
         tunnels.many(results),
+        tunnels.cores(results),
         ike.set_ups(results),
         ike.ike_memory(results),
         ike.ike_flood(results),

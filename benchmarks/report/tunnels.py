@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from benchmarks.profile import ORDER
 from benchmarks.results import Results
 from benchmarks.rows import OURS
@@ -23,13 +25,19 @@ MANY = (
     ("8 flows Gbit/s", "many.gbit", 2),
     ("CPU s/GB", "many.cpu", 2),
     ("own load", "many.load", 2),
-    ("one core", "one_core.gbit", 2),
-    ("two cores", "two_cores.gbit", 2),
-    ("speed-up", "speed_up", 2),
     ("64 B kpps", "small.kpps", 0),
     ("flood kpps", "small.flood_kpps", 0),
     ("idle %", "idle_percent", 2),
     ("MiB", "memory_mib", 0),
+)
+CORES = (
+    ("one core: Gbit/s", "one_core.gbit", 2),
+    ("CPU s/GB", "one_core.cpu", 2),
+    ("own load", "one_core.load", 2),
+    ("two cores: Gbit/s", "two_cores.gbit", 2),
+    ("CPU s/GB", "two_cores.cpu", 2),
+    ("own load", "two_cores.load", 2),
+    ("speed-up", "speed_up", 2),
 )
 
 
@@ -61,13 +69,24 @@ def _one_flow_row(results: Results, name: str) -> list[str]:
 
 def many(results: Results) -> Table:
     """Many connections, many small datagrams, and no traffic at all."""
+    return _medians(results, "many", "Eight TCP connections, small datagrams, nothing to do (medians)", MANY)
+
+
+def cores(results: Results) -> Table:
+    """Many connections on one core and on two."""
+    return _medians(
+        results, "cores", "Eight TCP connections, everything on one core or on two (medians)", CORES
+    )
+
+
+def _medians(results: Results, name: str, title: str, columns: Sequence[tuple[str, str, int]]) -> Table:
+    """A column for each figure: its title, its name, its digits."""
     figures = [
-        [name, *(number(results.median(name, figure), digits) for _, figure, digits in MANY)]
-        for name in results.tunnels
+        [tunnel, *(number(results.median(tunnel, figure), digits) for _, figure, digits in columns)]
+        for tunnel in results.tunnels
     ]
-    head = ("tunnel", *(title for title, _, _ in MANY))
     rows = [row for row in figures if any(cell != NOTHING for cell in row[1:])]
-    return Table("many", "Eight TCP connections, small datagrams, nothing to do (medians)", head, rows)
+    return Table(name, title, ("tunnel", *(title for title, _, _ in columns)), rows)
 
 
 def profiles(results: Results) -> Table:
