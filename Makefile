@@ -64,7 +64,7 @@ requirements: $(VENV)/.packages ## each MUST of RFC 4301, 4302 and 4303 with the
 bench: build ## one run: us, strongSwan, wireguard-go, OpenVPN, a bare forwarder; each requirement and what was measured
 	@tools/need lab bench
 	@tools/newer-wireguard-go target/peers
-	$(PYTHON) -m benchmarks
+	$(PYTHON) -m benchmarks $(OPTIONS)
 
 $(VENV)/.fuzz-packages: requirements/fuzz.lock $(VENV)/.packages
 	@$(PYTHON) -m pip install -q --disable-pip-version-check --require-hashes -r $<

@@ -80,7 +80,7 @@ def main() -> int:
         run = Run(options, made, Path(directory))
         try:
             run.go(Steps(quiet=options.quiet))
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, SystemExit):  # what was measured so far is shown
             run.results.failed = True
     show(console, run.results)
     if options.json:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -106,7 +107,9 @@ class StrongSwanTunnel(IpsecTunnel):
     def version(self) -> str:
         """StrongSwan's."""
         program = shutil.which("swanctl") or "swanctl"
-        return subprocess.run([program, "--version"], capture_output=True, text=True, check=False).stdout
+        done = subprocess.run([program, "--version"], capture_output=True, text=True, check=False)
+        found = re.search(r"strongSwan \d\S*", done.stdout)  # it also complains that no daemon runs
+        return found.group() if found else ""
 
     def daemon(self, namespace: Namespace, directory: Path, config: str) -> IkeDaemon:
         """The program of one side."""
