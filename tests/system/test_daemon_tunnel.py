@@ -347,7 +347,7 @@ def test_device_that_is_no_tun_device_is_told_with_its_key(sites: Sites, tmp_pat
     words = (sys.executable, "-m", "perilune", "run", "-c", str(file), "--uri", f"{tmp_path}/vici")
     done = sites.gateway_a.run(*words, check=False)
     assert done.returncode == ExitCode.NOT_ALLOWED
-    assert f"daemon.tun: the device {device} is another program's, or no TUN device" in done.stderr
+    assert f"daemon.tun: another program uses the device {device}, or it is no TUN device" in done.stderr
     assert "Invalid argument" not in done.stderr
 
 

@@ -95,7 +95,7 @@ def _check_name(device: FilePath, name: str) -> None:
         except OSError as error:
             known = {
                 errno.EBUSY: f"another program uses the device {name}",
-                errno.EINVAL: f"the device {name} is another program's, or no TUN device",
+                errno.EINVAL: f"another program uses the device {name}, or it is no TUN device of one queue",
             }
             why = known.get(error.errno or 0, f"the device {name} cannot be had: {error.strerror or error}")
             raise ResourceError(f"daemon.tun: {why}; choose another name") from error

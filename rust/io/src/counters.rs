@@ -141,6 +141,15 @@ impl Counters {
         }
     }
 
+    /// Packets sent to the network, and received from it.
+    pub(crate) fn carried(&self) -> (u64, u64) {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        (
+            read(&self.work.packets_sent),
+            read(&self.work.datagrams_received),
+        )
+    }
+
     /// Count what others have counted, too.
     pub(crate) fn add(&self, others: &Self) {
         for (counter, more) in self.drops.iter().zip(&others.drops) {

@@ -30,6 +30,7 @@ mod message;
 mod neighbor_queue;
 mod neighbor_table;
 mod outbound_worker;
+mod patience;
 mod raw_socket;
 mod readiness;
 mod runtime;

@@ -46,14 +46,9 @@ impl<T: Copy> Readiness<T> {
         Ok(())
     }
 
-    /// Wait until one of them has something to read, or an error.
-    ///
-    /// Returns:
-    /// Which do; none after `timeout` (`None` waits for ever) or a signal handler.
-    pub(crate) fn wait(
-        &mut self,
-        timeout: Option<Duration>,
-    ) -> impl Iterator<Item = T> + use<'_, T> {
+    /// Wait until one of them has something to read, or an error; no longer than `timeout` (`None` is for
+    /// ever) or a signal handler.
+    pub(crate) fn wait(&mut self, timeout: Option<Duration>) {
         let timeout = timeout.and_then(|wait| Timespec::try_from(wait).ok());
         let mut room = [MaybeUninit::<Event>::uninit(); EVENTS];
         self.told.clear();
@@ -62,6 +57,16 @@ impl<T: Copy> Readiness<T> {
             self.told
                 .extend(events.iter().map(|event| event.data.u64()));
         }
+    }
+
+    /// Look whether one of them has something to read now.
+    pub(crate) fn look(&mut self) -> bool {
+        self.wait(Some(Duration::ZERO));
+        !self.told.is_empty()
+    }
+
+    /// Those that had when it last waited or looked.
+    pub(crate) fn ready(&self) -> impl Iterator<Item = T> + use<'_, T> {
         let name = |place: &u64| self.names.get(usize::try_from(*place).ok()?).copied();
         self.told.iter().filter_map(name)
     }

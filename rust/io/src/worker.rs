@@ -7,6 +7,7 @@
 
 use std::os::fd::AsFd;
 use std::sync::Arc;
+use std::thread::yield_now;
 use std::time::Duration;
 
 use perilune_engine::Instant;
@@ -16,8 +17,12 @@ use crate::device::Lost;
 use crate::error::IoError;
 use crate::inbound_worker::{InboundWorker, Source};
 use crate::outbound_worker::{Burst, OutboundWorker};
+use crate::patience::{Last, Patience};
 use crate::readiness::Readiness;
 use crate::runtime::Shared;
+
+/// Most packets each way of a worker that has time to wait for an answer.
+const FEW_PACKETS: u64 = 4;
 
 /// What a worker waits for.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -42,6 +47,8 @@ pub(crate) struct Worker {
     outbound: OutboundWorker,
     inbound: InboundWorker,
     next_timeout: Option<Instant>,
+    patience: Patience,
+    last: Last,
 }
 
 impl Worker {
@@ -57,6 +64,8 @@ impl Worker {
             shared,
             number,
             next_timeout: None,
+            patience: Patience::new(),
+            last: Last::Other,
         })
     }
 
@@ -81,13 +90,14 @@ impl Worker {
     fn turn(&mut self, sources: &[Source<'_>], burst: &Burst) -> Result<Burst, Lost> {
         let mut kicked = false;
         let mut has_frames = matches!(burst, Burst::More);
-        let timeout = if has_frames {
-            Some(Duration::ZERO)
+        if has_frames {
+            self.readiness.look();
         } else {
-            self.next_timeout
-                .map(|at| Duration::from_nanos(at.since(clock::now()).0))
-        };
-        for awaited in self.readiness.wait(timeout) {
+            self.wait();
+        }
+        let counters = self.shared.counters(self.number);
+        let carried = counters.carried();
+        for awaited in self.readiness.ready() {
             match awaited {
                 Awaited::Kick => kicked = self.shared.kick(self.number).take(),
                 Awaited::Queue => has_frames = true,
@@ -115,10 +125,35 @@ impl Worker {
         } else {
             Burst::Drained
         };
+        self.last = last(carried, counters.carried());
         if self.number == 0 {
             self.look_at_time(kicked)?;
         }
         Ok(burst)
+    }
+
+    /// Wait for something to do: awake for a while if it is to be expected soon, then asleep.
+    fn wait(&mut self) {
+        let begin = clock::now();
+        let until = |now| self.next_timeout.map(|at: Instant| at.since(now));
+        let awake = self.patience.awake_ns(self.last);
+        let mut awake_ns = 0;
+        let mut found = false;
+        while awake_ns < awake && !found {
+            found = self.readiness.look();
+            if !found {
+                // Whoever is to answer may be waiting for this very processor.
+                yield_now();
+            }
+            awake_ns = clock::now().since(begin).0;
+        }
+        if !found {
+            let left = until(clock::now());
+            self.readiness
+                .wait(left.map(|left| Duration::from_nanos(left.0)));
+        }
+        let waited_ns = clock::now().since(begin).0;
+        self.patience.learn(self.last, waited_ns, awake_ns);
     }
 
     /// Do what is due, and what a change of the databases made possible.
@@ -139,6 +174,17 @@ impl Worker {
         self.outbound.release_held(now);
         self.shared.tell_engine_events();
         Ok(())
+    }
+}
+
+/// What a worker has done, by what it had carried each way before and after.
+fn last(before: (u64, u64), after: (u64, u64)) -> Last {
+    let sent = after.0.saturating_sub(before.0);
+    let received = after.1.saturating_sub(before.1);
+    match (sent, received) {
+        (1..=FEW_PACKETS, 0) => Last::Sent,
+        (0, 1..=FEW_PACKETS) => Last::Written,
+        _ => Last::Other,
     }
 }
 
