@@ -244,7 +244,7 @@ def _rekeyed_by_insider(insider: Insider) -> KeyedSa:
     )
     old, spi_r = insider.keyed, IkeSpi(int.from_bytes(sa.proposals[0].spi))
     keys = derive_rekeyed_ike_keys(
-        old.suite, old.suite.prf, old.keys.sk_d, nonce, theirs.nonce, ours.finish(ke.data), spi, spi_r
+        old.suite, old.suite.prf, old.keys.sk_d, nonce, theirs.nonce, (ours.finish(ke.data),), spi, spi_r
     )
     return replace(old, spi_i=spi, spi_r=spi_r, keys=keys)
 

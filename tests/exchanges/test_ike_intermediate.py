@@ -16,9 +16,18 @@ from exchanges.weather import RandomFault, Weather
 from perilune.crypto.key_exchange import METHODS, KeyExchange
 from perilune.databases.pad import ANY_IPV4, StartAction
 from perilune.databases.sad import Lifetime, Limits
-from perilune.ike.events import AuthenticationFailed, DownReason, IkeKeysDerived, IkeSaDown, IkeSaUp, Refused
+from perilune.ike.events import (
+    AuthenticationFailed,
+    DownReason,
+    IkeKeysDerived,
+    IkeSaDown,
+    IkeSaRekeyed,
+    IkeSaUp,
+    Refused,
+)
 from perilune.ike.reassembly import MAX_OCTETS
 from perilune.ike.settings import EndpointSettings
+from perilune.ike.status import IkeSaState
 from perilune.model.iana import AuthMethod, ExchangeType, KeId, NotifyType
 from perilune.model.proposal import Proposal
 from perilune.model.time import Duration
@@ -284,7 +293,14 @@ WEATHERS = [Weather(loss=20), Weather(loss=10, duplicates=20, reordering=30, dam
 @pytest.mark.parametrize("seed", range(4))
 def test_weather(weather: Weather, seed: int) -> None:
     lifetime = Lifetime(soft=Limits(time=Duration.seconds(90)), hard=Limits(time=Duration.seconds(150)))
-    ages = {"proposals": (TWICE,), "keyingtries": 0, "dpd_delay": Duration.seconds(30)}
+    ages = {
+        "proposals": (TWICE,),
+        "keyingtries": 0,
+        "dpd_delay": Duration.seconds(30),
+        "rekey_time": Duration.seconds(120),
+        "over_time": Duration.seconds(100),
+        "rand_time": Duration.seconds(3),
+    }
     ours = child(start_action=StartAction.START, lifetime=lifetime)
     theirs = child(local=RIGHT_NET, remote=LEFT_NET, start_action=StartAction.START, lifetime=lifetime)
     pair = Pair(
@@ -296,8 +312,12 @@ def test_weather(weather: Weather, seed: int) -> None:
     pair.run(Duration.seconds(400))
     pair.run_until(
         lambda: (
-            bool(pair.left.children) and all(len(s.data_plane.sas) == 2 * len(s.children) for s in pair.sides)
+            bool(pair.left.children)
+            and all(len(side.data_plane.sas) == 2 * len(side.children) for side in pair.sides)
+            and all(ike.state is IkeSaState.ESTABLISHED for side in pair.sides for ike in side.ike_sas)
+            and len(pair.left.ike_sas) == len(pair.right.ike_sas)
+            and pair.link.next_arrival() is None
         )
     )
-    pair.run_until(lambda: pair.link.next_arrival() is None)
     pair.check_agreement()
+    assert pair.left.has(IkeSaRekeyed) or pair.right.has(IkeSaRekeyed)

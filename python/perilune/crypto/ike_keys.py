@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from perilune.crypto.prf import PRF_KEY_OCTETS, prf, prf_plus
@@ -94,7 +95,7 @@ def derive_updated_ike_keys(  # noqa: PLR0913, PLR0917 - the quantities that the
         spi_r: The responder's SPI.
     """
     # SKEYSEED(n) = prf(SK_d(n - 1), SK(n) | Ni | Nr) has the form of a rekeyed IKE SA's SKEYSEED.
-    skeyseed = rekeyed_skeyseed(suite.prf, sk_d, nonce_i, nonce_r, shared)
+    skeyseed = rekeyed_skeyseed(suite.prf, sk_d, nonce_i, nonce_r, (shared,))
     return _expand(suite, skeyseed, nonce_i, nonce_r, spi_i, spi_r)
 
 
@@ -104,11 +105,11 @@ def derive_rekeyed_ike_keys(  # noqa: PLR0913, PLR0917 - the quantities that sec
     old_sk_d: Secret,
     nonce_i: bytes,
     nonce_r: bytes,
-    shared: Secret,
+    secrets: Sequence[Secret],
     spi_i: IkeSpi,
     spi_r: IkeSpi,
 ) -> IkeKeys:
-    """Derive the keys of an IKE SA that replaces another (section 2.18).
+    """Derive the keys of an IKE SA that replaces another (section 2.18; RFC 9370, section 2.2.4).
 
     Args:
         suite: The algorithms negotiated for the new IKE SA.
@@ -116,11 +117,11 @@ def derive_rekeyed_ike_keys(  # noqa: PLR0913, PLR0917 - the quantities that sec
         old_sk_d: SK_d of the old IKE SA.
         nonce_i: Ni of the CREATE_CHILD_SA exchange without its payload header.
         nonce_r: Nr, same shape.
-        shared: g^ir of that exchange.
+        secrets: g^ir of that exchange, and behind it those of the additional key exchanges, in order.
         spi_i: The new SPI of that exchange's initiator, who is the new IKE SA's original initiator.
         spi_r: The new SPI of that exchange's responder.
     """
-    skeyseed = rekeyed_skeyseed(old_prf, old_sk_d, nonce_i, nonce_r, shared)
+    skeyseed = rekeyed_skeyseed(old_prf, old_sk_d, nonce_i, nonce_r, secrets)
     return _expand(suite, skeyseed, nonce_i, nonce_r, spi_i, spi_r)
 
 
@@ -157,14 +158,18 @@ def initial_skeyseed(prf_id: PrfId, nonce_i: bytes, nonce_r: bytes, shared: Secr
 
 
 def rekeyed_skeyseed(
-    old_prf: PrfId, old_sk_d: Secret, nonce_i: bytes, nonce_r: bytes, shared: Secret
+    old_prf: PrfId, old_sk_d: Secret, nonce_i: bytes, nonce_r: bytes, secrets: Sequence[Secret]
 ) -> Secret:
-    """Return SKEYSEED of a rekeyed IKE SA: prf(SK_d (old), g^ir (new) | Ni | Nr) (section 2.18)."""
+    """Return SKEYSEED of a rekeyed IKE SA (section 2.18; RFC 9370, section 2.2.4).
+
+    It is prf(SK_d (old), SK(0) | Ni | Nr | SK(1) | ... SK(n)), where SK(0) is g^ir (new).
+    """
     ##= https://www.rfc-editor.org/rfc/rfc7296#section-2.18
     ##% Because
     ##% the rekeying exchange belongs to the old IKE SA, it is the old IKE
     ##% SA's PRF that is used to generate SKEYSEED.
-    return Secret(prf(old_prf, old_sk_d, shared.reveal() + nonce_i + nonce_r))
+    first, *additional = (secret.reveal() for secret in secrets)
+    return Secret(prf(old_prf, old_sk_d, b"".join((first, nonce_i, nonce_r, *additional))))
 
 
 def _expand(  # noqa: PLR0913, PLR0917 - the quantities that section 2.14 names

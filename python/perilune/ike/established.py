@@ -66,6 +66,8 @@ def _outcome(sa: IkeSa, request: Request, now: Instant) -> Outcome:
     match request.exchange:
         case ExchangeType.CREATE_CHILD_SA:
             return create_child_sa.answer(sa, request.payloads, now)
+        case ExchangeType.IKE_FOLLOWUP_KE:
+            return create_child_sa.answer_followup(sa, request.payloads, now)
         case ExchangeType.INFORMATIONAL:
             return informational.answer(sa, request.payloads, now)
     error = PeerError(f"exchange {request.exchange} has no place here", notify=NotifyType.INVALID_SYNTAX)

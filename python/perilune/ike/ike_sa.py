@@ -26,6 +26,7 @@ from perilune.ike.child_sa import ChildSa
 from perilune.ike.child_table import ChildTable
 from perilune.ike.context import Context
 from perilune.ike.events import DownReason, IkeSaDown, IkeSaRekeyed, IkeSaUp, PeerMoved
+from perilune.ike.followup import Followup
 from perilune.ike.keyed import KeyedSa
 from perilune.ike.message_window import MessageWindow
 from perilune.ike.names import IkeName
@@ -64,6 +65,9 @@ class IkeSa:
 
         self.kept_alive_at = now
         """When a NAT's mapping was last refreshed."""
+
+        self.followup: Followup | None = None
+        """The peer's rekeying of this IKE SA, while it has key exchanges to come: we ask for nothing then."""
 
         self.rekey_at: Instant | None = None
         self.ends_at: Instant | None = None
@@ -163,6 +167,7 @@ class IkeSa:
 
     def enqueue_end(self, task: Task, now: Instant) -> None:
         """Ask the peer to close this IKE SA, which is the last thing asked of it."""
+        self.followup = None
         for waiting, _ in self.tasks.take_waiting():
             waiting.abandon(self, now)
         self.tasks.add_first(task, now)
@@ -171,6 +176,8 @@ class IkeSa:
     def pump(self, now: Instant) -> None:
         """Send the next request if none is under way."""
         self.context.registry.touch(self)
+        if self.followup is not None:
+            return
         while self.channel.is_idle and self.tasks.active is None and (task := self.tasks.take(now)):
             payloads = task.begin(self, now)
             if payloads is not None:
@@ -280,7 +287,7 @@ class IkeSa:
         timers = self.context.settings.timers
         keepalive = self.kept_alive_at + timers.keepalive if self.needs_keepalive else None
         dpd_delay = self.peer.entry.dpd_delay
-        idle = self.channel.is_idle
+        idle = self.channel.is_idle and self.followup is None
         return earliest(
             self.channel.next_timeout(),
             self.children.next_timeout(),
@@ -288,6 +295,7 @@ class IkeSa:
             self.heard_at + dpd_delay if dpd_delay and idle and self.is_current else None,
             self.rekey_at,
             self.ends_at,
+            self.followup.until if self.followup else None,
             keepalive,
         )
 

@@ -33,6 +33,9 @@ class IkeTimers:
     child_linger: Duration = Duration.seconds(5)
     """How long packets are still received on a Child SA that was rekeyed and deleted."""
 
+    followup: Duration = Duration.seconds(20)
+    """How long the next IKE_FOLLOWUP_KE is waited for (RFC 9370, section 2.2.4)."""
+
     ike_linger: Duration = Duration.seconds(30)
     """How long a closed IKE SA repeats its last answer, and a rekeyed one waits to be closed."""
 

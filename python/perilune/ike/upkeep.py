@@ -18,6 +18,8 @@ def handle_timeout(sa: IkeSa, now: Instant) -> None:
         sa.end(DownReason.UNREACHABLE, now)
         return
     sa.children.handle_timeout(now)
+    if sa.followup is not None and sa.followup.until <= now:
+        sa.followup = None
     _keep_alive(sa, now)
     _end_in_time(sa, now)
     if sa.has_ended:

@@ -10,13 +10,14 @@ from enum import IntEnum
 
 
 class ExchangeType(IntEnum):
-    """Exchange types (RFC 7296, section 3.1; RFC 9242)."""
+    """Exchange types (RFC 7296, section 3.1; RFC 9242; RFC 9370)."""
 
     IKE_SA_INIT = 34
     IKE_AUTH = 35
     CREATE_CHILD_SA = 36
     INFORMATIONAL = 37
     IKE_INTERMEDIATE = 43
+    IKE_FOLLOWUP_KE = 44
 
 
 class PayloadType(IntEnum):
@@ -256,6 +257,7 @@ class NotifyType(IntEnum):
     INVALID_SELECTORS = 39
     TEMPORARY_FAILURE = 43
     CHILD_SA_NOT_FOUND = 44
+    STATE_NOT_FOUND = 47
     INITIAL_CONTACT = 16384
     SET_WINDOW_SIZE = 16385
     ADDITIONAL_TS_POSSIBLE = 16386
@@ -271,6 +273,7 @@ class NotifyType(IntEnum):
     IKEV2_FRAGMENTATION_SUPPORTED = 16430
     SIGNATURE_HASH_ALGORITHMS = 16431
     INTERMEDIATE_EXCHANGE_SUPPORTED = 16438
+    ADDITIONAL_KEY_EXCHANGE = 16441
     USE_BEET_MODE = 40961
     """BEET mode instead of tunnel mode: strongSwan's number, of those for private use."""
 

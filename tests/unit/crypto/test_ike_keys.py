@@ -7,6 +7,7 @@ from perilune.crypto.ike_keys import (
     derive_child_keys,
     derive_ike_keys,
     derive_rekeyed_ike_keys,
+    derive_updated_ike_keys,
     initial_skeyseed,
     rekeyed_skeyseed,
 )
@@ -83,7 +84,7 @@ def _check_nist(prf_id: PrfId, test: Json) -> None:
         assert len(keymat) == 2 * (16 + 32)
         assert keymat == octets[name][: len(keymat)]
 
-    skeyseed = rekeyed_skeyseed(prf_id, keys.sk_d, nonce_i, nonce_r, shared_new)
+    skeyseed = rekeyed_skeyseed(prf_id, keys.sk_d, nonce_i, nonce_r, (shared_new,))
     assert skeyseed.reveal() == octets["SKEYSEED(Rekey)"]
 
 
@@ -131,11 +132,32 @@ def test_rekeying_to_another_prf() -> None:
     old, new = PrfId.PRF_HMAC_SHA2_512, PrfId.PRF_HMAC_SHA2_256
     nonces = b"i" * 32 + b"r" * 32
     keys = derive_rekeyed_ike_keys(
-        _suite(new), old, Secret(b"d" * 64), b"i" * 32, b"r" * 32, Secret(b"s" * 32), IkeSpi(1), IkeSpi(2)
+        _suite(new), old, Secret(b"d" * 64), b"i" * 32, b"r" * 32, (Secret(b"s" * 32),), IkeSpi(1), IkeSpi(2)
     )
     skeyseed = prf(old, b"d" * 64, b"s" * 32 + nonces)
     seed = nonces + (1).to_bytes(8) + (2).to_bytes(8)
     assert _joined(keys) == prf_plus(new, skeyseed, seed, 3 * 32 + 2 * 36)
+
+
+def test_rekeying_with_additional_key_exchanges() -> None:
+    """SKEYSEED = prf(SK_d, SK(0) | Ni | Nr | SK(1) | ... SK(n)) (RFC 9370, section 2.2.4)."""
+    id_ = PrfId.PRF_HMAC_SHA2_256
+    secrets = tuple(Secret(octet * 32) for octet in (b"0", b"1", b"2"))
+    skeyseed = rekeyed_skeyseed(id_, Secret(b"d" * 32), b"i" * 32, b"r" * 32, secrets)
+    octets = b"0" * 32 + b"i" * 32 + b"r" * 32 + b"1" * 32 + b"2" * 32
+    assert skeyseed.reveal() == prf(id_, b"d" * 32, octets)
+
+
+def test_keys_behind_an_additional_key_exchange() -> None:
+    """SKEYSEED(n) = prf(SK_d(n - 1), SK(n) | Ni | Nr), and the rest as ever (RFC 9370, section 2.2.2)."""
+    id_ = PrfId.PRF_HMAC_SHA2_256
+    keys = derive_updated_ike_keys(
+        _suite(id_), Secret(b"d" * 32), b"i" * 32, b"r" * 32, Secret(b"s" * 32), IkeSpi(1), IkeSpi(2)
+    )
+    nonces = b"i" * 32 + b"r" * 32
+    skeyseed = prf(id_, b"d" * 32, b"s" * 32 + nonces)
+    seed = nonces + (1).to_bytes(8) + (2).to_bytes(8)
+    assert _joined(keys) == prf_plus(id_, skeyseed, seed, 3 * 32 + 2 * 36)
 
 
 # covers R4301-4.5.2-1

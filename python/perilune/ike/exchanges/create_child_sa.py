@@ -41,12 +41,21 @@ def answer(sa: IkeSa, payloads: Sequence[Payload], now: Instant) -> Outcome:
         return Outcome.of_error(error)
 
 
+def answer_followup(sa: IkeSa, payloads: Sequence[Payload], now: Instant) -> Outcome:
+    """Run the next additional key exchange of a rekeying that the peer began."""
+    try:
+        return rekey_ike.follow_up(sa, payloads, now)
+    except PeerError as error:
+        sa.context.outbox.tell(refused_by_us(sa.name, "additional key exchange", error))
+        return Outcome.of_error(error)
+
+
 def _is_for_ike(sa_payload: SaPayload) -> bool:
     return sa_payload.proposals[0].protocol == ProtocolId.IKE
 
 
 def _answer_child(sa: IkeSa, payloads: Sequence[Payload], now: Instant) -> Outcome:
-    if isinstance(sa.tasks.active, RekeyIke):
+    if isinstance(sa.tasks.active, RekeyIke) or sa.followup is not None:
         ##= https://www.rfc-editor.org/rfc/rfc7296#section-2.25.2
         ##% If a peer receives a request to create or rekey a Child SA when it is
         ##% currently rekeying the IKE SA, it SHOULD reply with
