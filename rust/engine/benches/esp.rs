@@ -78,12 +78,11 @@ fn measure(suite: Suite, octets: usize) -> (f64, f64) {
         let run = sealed.runs()[0];
         let mut packets = sealed.octets(&run).to_vec();
         let start = Clock::now();
-        for packet in packets.chunks_mut(run.segment_size) {
-            assert_eq!(
-                receiver.open(&mut inbound, packet, &from, NOW, &mut opened),
-                Progress::Done
-            );
-        }
+        let segment = run.segment_size;
+        assert_eq!(
+            receiver.open_bundle(&mut inbound, &mut packets, segment, &from, NOW, &mut opened),
+            Progress::Done
+        );
         open_ns = open_ns.min(start.elapsed().as_nanos());
         assert_eq!(opened.frames().len(), 1);
         sealed.clear();

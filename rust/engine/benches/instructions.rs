@@ -110,10 +110,10 @@ impl Ends {
         let (worker, out) = (&mut self.inbound, &mut self.opened);
         for run in self.sealed.runs() {
             let mut octets = self.sealed.octets(run).to_vec();
-            for packet in octets.chunks_mut(run.segment_size) {
-                let progress = self.receiver.open(worker, packet, &from(), NOW, out);
-                assert_eq!(progress, Progress::Done);
-            }
+            let segment = run.segment_size;
+            let engine = &self.receiver;
+            let progress = engine.open_bundle(worker, &mut octets, segment, &from(), NOW, out);
+            assert_eq!(progress, Progress::Done);
         }
         assert_ne!(out.frames().len(), 0);
         out.clear();

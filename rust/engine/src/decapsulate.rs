@@ -4,10 +4,12 @@
 use perilune_wire::esp::{NEXT_HEADER_DUMMY, NEXT_HEADER_IPV4, NEXT_HEADER_IPV6, TRAILER_OCTETS};
 use perilune_wire::ip;
 
+use crate::bundle::Carried;
 use crate::drop_reason::DropReason;
 use crate::engine::Engine;
 use crate::inbound::Incoming;
 use crate::opened_batch::OpenedBatch;
+use crate::outbound::long;
 use crate::sa::{InboundSa, SadEntry};
 
 const CONGESTION_EXPERIENCED: u8 = 3;
@@ -17,7 +19,7 @@ impl Engine {
     #[inline]
     pub(crate) fn decapsulate(
         &self,
-        entry: &SadEntry<InboundSa>,
+        (entry, carried): (&SadEntry<InboundSa>, &mut Carried),
         inner: &mut [u8],
         next_header: u8,
         incoming: &mut Incoming<'_>,
@@ -34,17 +36,23 @@ impl Engine {
         if packet.flow.is_ipv6() != is_ipv6 {
             return Err(DropReason::InnerMalformed);
         }
-        self.admit_packet(entry, inner, &packet, incoming.now)?;
-        incoming.precedence.check(entry, &packet.flow)?;
+        if packet.is_fragment || carried.admitted != Some(packet.flow) {
+            self.admit_packet(entry, inner, &packet, incoming.now)?;
+            incoming.precedence.check(entry, &packet.flow)?;
+            let is_usual = entry.arrivals.is_none() && !packet.is_fragment;
+            carried.admitted = is_usual.then_some(packet.flow);
+        }
         let ecn = decapsulated_ecn(packet.traffic_class & 3, incoming.from.traffic_class & 3)?;
         if ecn != packet.traffic_class & 3 {
             ip::set_ecn(inner, ecn);
             packet.traffic_class = (packet.traffic_class & !3) | ecn;
         }
-        if !self.charge(&sa.common, u64::try_from(packet.total).unwrap_or(u64::MAX)) {
+        let octets = long(packet.total);
+        if !carried.is_far_from_bounds && !self.charge(&sa.common, octets) {
             return Err(DropReason::LifetimeExpired);
         }
-        sa.common.touch(incoming.now);
+        carried.packets = carried.packets.saturating_add(1);
+        carried.octets = carried.octets.saturating_add(octets);
         if out.coalescer().push(inner, &packet) {
             Ok(())
         } else {

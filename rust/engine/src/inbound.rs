@@ -1,29 +1,27 @@
-//! From the network to the device: find the SA, check for replay, open, decapsulate, check
-//! selectors.
+//! From the network to the device: what each packet goes through, whether it comes alone, in a bundle or
+//! with its IP header.
 
-use std::sync::Arc;
-
-use perilune_wire::esp::{EspHeader, NEXT_HEADER_IPV4, NEXT_HEADER_IPV6};
-use perilune_wire::extension_header::{AH, ESP};
-
-use crate::decapsulate::strip_trailer;
 use crate::drop_reason::DropReason;
 use crate::engine::{CachedTables, Engine, Progress};
 use crate::event::{Event, Limit};
 use crate::flow_cache::FlowCache;
-use crate::mode::Parts;
 use crate::opened_batch::OpenedBatch;
 use crate::path::{Encapsulation, PathInfo};
 use crate::precedence::Precedence;
 use crate::sa::{InboundSa, SaCommon, SadEntry};
 use crate::sad::InboundSad;
+use crate::sealed_batch::MAX_RUN_SEGMENTS;
 use crate::time::Instant;
-use crate::transform::Sequence;
+use crate::windows::Arrival;
 
 /// What one thread that opens keeps to itself.
 pub struct InboundWorker {
     pub(crate) tables: CachedTables,
-    flows: FlowCache,
+    pub(crate) flows: FlowCache,
+    /// Packets of the bundle under way.
+    pub(crate) arrivals: Vec<Arrival>,
+    /// Where to go on in a bundle, in octets, after the batch was full.
+    pub(crate) resume_at: usize,
 }
 
 impl InboundWorker {
@@ -31,6 +29,8 @@ impl InboundWorker {
         Self {
             tables,
             flows: FlowCache::new(),
+            arrivals: Vec::with_capacity(MAX_RUN_SEGMENTS),
+            resume_at: 0,
         }
     }
 
@@ -70,7 +70,7 @@ impl<'a> Incoming<'a> {
 }
 
 impl Engine {
-    /// Open one ESP packet in place and put what was inside into the batch.
+    /// [`Self::open_bundle`] of one ESP packet.
     ///
     /// `esp` begins with the SPI; a UDP header or a non-ESP marker is gone.
     pub fn open(
@@ -81,68 +81,8 @@ impl Engine {
         now: Instant,
         out: &mut OpenedBatch,
     ) -> Progress {
-        let Some(header) = EspHeader::parse(esp) else {
-            self.drops.add(DropReason::EspMalformed, 1);
-            return Progress::Done;
-        };
-        let (mut incoming, sad) = Incoming::new(worker, from, now);
-        (incoming.spi, incoming.sequence) = (header.spi, u64::from(header.sequence));
-        let found = sad.find(header.spi, from.local.ip(), from.remote.ip());
-        let Some(entry) = found else {
-            self.refuse_unknown(&incoming);
-            return Progress::Done;
-        };
-        if !entry.sa.common.is_plain_tunnel() {
-            return self.open_without_header(worker, esp, from, now, out);
-        }
-        if !out.has_room_for(esp.len()) {
-            if !out.is_empty() {
-                return Progress::Full;
-            }
-            self.drop_inbound(&incoming, DropReason::TooLarge, &entry.sa);
-        } else if let Err(reason) = self.open_on(sad, entry, esp, &mut incoming, out) {
-            self.drop_inbound(&incoming, reason, &entry.sa);
-        }
-        Progress::Done
-    }
-
-    #[inline]
-    fn open_on(
-        &self,
-        sad: &InboundSad,
-        entry: &Arc<SadEntry<InboundSa>>,
-        esp: &mut [u8],
-        incoming: &mut Incoming<'_>,
-        out: &mut OpenedBatch,
-    ) -> Result<(), DropReason> {
-        let sa = &entry.sa;
-        self.check_lifetime(&sa.common, incoming.now)?;
-        let low = u32::try_from(incoming.sequence).unwrap_or(u32::MAX);
-        incoming.sequence = sa.windows.check(incoming.from.remote.ip(), low)?;
-        let sequence = Sequence {
-            number: incoming.sequence,
-            esn: sa.common.esn,
-        };
-        let transform = sa.common.protection.esp().ok_or(DropReason::UnknownSpi)?;
-        let plain = transform.open(esp, sequence)?;
-        //= https://www.rfc-editor.org/rfc/rfc4303#section-3.4.3
-        //# The receive window is updated only if the integrity verification succeeds.
-        let is_newest = sa
-            .windows
-            .accept(incoming.from.remote.ip(), incoming.sequence)?;
-        self.note_verified(entry, incoming, is_newest);
-        let plain = esp.get_mut(plain).ok_or(DropReason::EspMalformed)?;
-        let (inner, next_header) = strip_trailer(plain)?;
-        if carries_ipsec(inner, next_header) {
-            let parts = Parts {
-                head: Vec::new(),
-                protocol_at: 0,
-                next_header,
-                payload: inner.to_vec(),
-            };
-            return self.open_inner(sad, entry, parts, incoming, out);
-        }
-        self.decapsulate(entry, inner, next_header, incoming, out)
+        let segment = esp.len();
+        self.open_bundle(worker, esp, segment, from, now, out)
     }
 
     /// Whether an SA may still be used.
@@ -229,17 +169,6 @@ impl Engine {
             });
         }
     }
-}
-
-/// Whether the packet of a tunnel has AH or ESP right behind its IP header.
-#[inline]
-fn carries_ipsec(inner: &[u8], next_header: u8) -> bool {
-    let at = match next_header {
-        NEXT_HEADER_IPV4 => 9,
-        NEXT_HEADER_IPV6 => 6,
-        _ => return false,
-    };
-    matches!(inner.get(at), Some(&(AH | ESP)))
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 mod admission;
 mod ah;
 mod audit;
+mod bundle;
 mod change;
 mod clear;
 mod compression;

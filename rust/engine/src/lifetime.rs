@@ -59,6 +59,12 @@ impl SoftAndHard {
     }
 }
 
+/// More than what 64 threads open in one bundle each.
+const FAR: Bounds = Bounds {
+    packets: 64 * 1024,
+    octets: 64 * 64 * 1024,
+};
+
 impl Bounds {
     fn new(limits: &Limits) -> Self {
         let never = u64::MAX;
@@ -98,6 +104,17 @@ impl Lifetime {
         }
     }
 
+    /// Whether no bound is near, whatever all threads together are about to [`Self::add`].
+    #[inline]
+    pub(crate) fn is_far_from_bounds(&self) -> bool {
+        let Some(bounds) = &self.bounds else {
+            return true;
+        };
+        let packets = self.packets().saturating_add(FAR.packets);
+        let octets = self.octets().saturating_add(FAR.octets);
+        self.is_free(bounds, packets, octets)
+    }
+
     /// Account for packets only if no bound is near.
     ///
     /// Returns:
@@ -108,13 +125,19 @@ impl Lifetime {
         let Some(bounds) = &self.bounds else {
             return true;
         };
-        let is_free = bounds.hard.reached(total_packets, total_octets).is_none()
-            && (bounds.soft.reached(total_packets, total_octets).is_none()
-                || self.soft_said.load(Ordering::Relaxed));
+        let is_free = self.is_free(bounds, total_packets, total_octets);
         if !is_free {
             self.take_back(packets, octets);
         }
         is_free
+    }
+
+    /// Whether nothing is to be said at these counts.
+    #[inline]
+    fn is_free(&self, bounds: &SoftAndHard, packets: u64, octets: u64) -> bool {
+        bounds.hard.reached(packets, octets).is_none()
+            && (bounds.soft.reached(packets, octets).is_none()
+                || self.soft_said.load(Ordering::Relaxed))
     }
 
     /// Account for one packet, if it may pass.
@@ -161,8 +184,12 @@ impl Lifetime {
         self.octets.load(Ordering::Relaxed)
     }
 
+    /// Account for packets that have passed.
+    ///
+    /// Returns:
+    /// All packets and all octets up to now.
     #[inline]
-    fn add(&self, packets: u64, octets: u64) -> (u64, u64) {
+    pub(crate) fn add(&self, packets: u64, octets: u64) -> (u64, u64) {
         let before = self.packets.fetch_add(packets, Ordering::Relaxed);
         let octets_before = self.octets.fetch_add(octets, Ordering::Relaxed);
         (
@@ -239,6 +266,19 @@ mod tests {
         assert!(life.charge_many(9, 9), "the soft bound is said once");
         assert!(!life.charge_many(1, 1));
         assert_eq!(life.packets(), 19);
+    }
+
+    #[test]
+    fn packets_are_counted_late_only_far_from_a_bound() {
+        let far = Some(FAR.octets + 10);
+        assert!(lifetime((far, None), (far, None)).is_far_from_bounds());
+        let life = lifetime((None, far), (None, None));
+        assert!(life.is_far_from_bounds());
+        life.add(1, 10);
+        assert!(!life.is_far_from_bounds());
+        assert_eq!(life.charge(FAR.octets), Charge::Soft(Limit::Octets));
+        assert!(life.is_far_from_bounds(), "the soft bound is said once");
+        assert!(!lifetime((None, None), (Some(5), None)).is_far_from_bounds());
     }
 
     #[test]

@@ -41,6 +41,12 @@ impl OpenedBatch {
         self.frames.join_udp(yes);
     }
 
+    /// Octets of the largest packet that fits.
+    #[inline]
+    pub(crate) fn room(&self) -> usize {
+        self.frames.room()
+    }
+
     /// Whether a packet of so many octets fits.
     #[inline]
     pub(crate) fn has_room_for(&self, octets: usize) -> bool {

@@ -5,6 +5,8 @@ use std::collections::hash_map::Entry;
 use std::net::IpAddr;
 use std::sync::Mutex;
 
+use perilune_wire::esp::EspHeader;
+
 use crate::change::SaConfig;
 use crate::drop_reason::DropReason;
 use crate::error::EngineError;
@@ -24,6 +26,46 @@ pub(crate) enum Windows {
         esn: bool,
         seen: Box<Mutex<HashMap<IpAddr, ReplayWindow>>>,
     },
+}
+
+/// A packet on its way through a window.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Arrival {
+    /// The 32 bits that the packet has; once it is checked the whole number.
+    pub(crate) sequence: u64,
+    /// Why it is dropped, or whether it is the newest of its sender so far.
+    pub(crate) fate: Result<bool, DropReason>,
+}
+
+impl Arrival {
+    /// Read the sequence number of an ESP packet.
+    #[inline]
+    pub(crate) fn new(packet: &[u8]) -> Self {
+        let header = EspHeader::parse(packet);
+        Self {
+            sequence: header
+                .as_ref()
+                .map_or(0, |header| u64::from(header.sequence)),
+            fate: header.map(|_| false).ok_or(DropReason::EspMalformed),
+        }
+    }
+
+    #[inline]
+    fn check(&mut self, check: impl Fn(u32) -> Result<u64, DropReason>) {
+        if self.fate.is_ok() {
+            match check(u32::try_from(self.sequence).unwrap_or(u32::MAX)) {
+                Ok(whole) => self.sequence = whole,
+                Err(reason) => self.fate = Err(reason),
+            }
+        }
+    }
+
+    #[inline]
+    fn accept(&mut self, mut accept: impl FnMut(u64) -> Result<bool, DropReason>) {
+        if self.fate.is_ok() {
+            self.fate = accept(self.sequence);
+        }
+    }
 }
 
 impl Windows {
@@ -74,6 +116,34 @@ impl Windows {
                         place.insert(new_window(*packets, *esn)?).accept(sequence)
                     }
                 }
+            }
+        }
+    }
+
+    /// [`Self::check`] for packets of one sender that came together.
+    pub(crate) fn check_all(&self, sender: IpAddr, arrivals: &mut [Arrival]) {
+        if let Self::One(window) = self {
+            let window = crate::lock(window);
+            for arrival in arrivals {
+                arrival.check(|low| check(&window, low));
+            }
+        } else {
+            for arrival in arrivals {
+                arrival.check(|low| self.check(sender, low));
+            }
+        }
+    }
+
+    /// [`Self::accept`] for packets of one sender that came together.
+    pub(crate) fn accept_all(&self, sender: IpAddr, arrivals: &mut [Arrival]) {
+        if let Self::One(window) = self {
+            let mut window = crate::lock(window);
+            for arrival in arrivals {
+                arrival.accept(|sequence| window.accept(sequence));
+            }
+        } else {
+            for arrival in arrivals {
+                arrival.accept(|sequence| self.accept(sender, sequence));
             }
         }
     }

@@ -1,6 +1,7 @@
 //! From the network to the protected side: tell IKE from ESP, open, write; or let by.
 
 use std::io;
+use std::mem::take;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
@@ -154,10 +155,7 @@ impl Opener {
                 self.push_ike(from, false, message.data);
                 Ok(())
             }
-            Source::Udp(_) => message
-                .data
-                .chunks_mut(segment)
-                .try_for_each(|one| self.take_datagram(from, one)),
+            Source::Udp(_) => self.take_bundle(from, message.data, segment),
             Source::Raw(socket) => self.take_raw(from, socket.usage(), message.data),
         }
     }
@@ -165,7 +163,7 @@ impl Opener {
     /// What a raw socket gave: with its header in IPv4, without in IPv6 (raw(7)).
     fn take_raw(&mut self, from: PathInfo, usage: RawUse, data: &mut [u8]) -> Result<(), Lost> {
         let mut rebuilt = match (usage, from.local) {
-            (RawUse::Esp, SocketAddr::V6(_)) => return self.open(from, data),
+            (RawUse::Esp, SocketAddr::V6(_)) => return self.open(from, data, data.len()),
             (RawUse::Ah, SocketAddr::V6(_)) => from.with_header(AH, data),
             (RawUse::Icmp, SocketAddr::V6(_)) => from.with_header(ICMPV6, data),
             (_, SocketAddr::V4(_)) => None,
@@ -184,10 +182,37 @@ impl Opener {
         Ok(())
     }
 
+    /// Datagrams on the NAT traversal port that came together, each but the last `segment` octets long.
+    fn take_bundle(
+        &mut self,
+        from: PathInfo,
+        mut rest: &mut [u8],
+        segment: usize,
+    ) -> Result<(), Lost> {
+        while !rest.is_empty() {
+            // ESP packets that follow each other go to the engine in one piece.
+            let esp = rest
+                .chunks(segment)
+                .take_while(|one| matches!(classify(one), Payload::Esp))
+                .map(<[u8]>::len)
+                .sum();
+            let octets = if esp > 0 { esp } else { segment };
+            let octets = octets.min(rest.len());
+            let (first, behind) = take(&mut rest).split_at_mut(octets);
+            if esp > 0 {
+                self.open(from, first, segment)?;
+            } else {
+                self.take_datagram(from, first)?;
+            }
+            rest = behind;
+        }
+        Ok(())
+    }
+
     /// A datagram on the NAT traversal port (RFC 3948, section 2).
     fn take_datagram(&mut self, from: PathInfo, payload: &mut [u8]) -> Result<(), Lost> {
         match classify(payload) {
-            Payload::Esp => return self.open(from, payload),
+            Payload::Esp => return self.open(from, payload, payload.len()),
             Payload::Ike => {
                 self.push_ike(
                     from,
@@ -216,9 +241,12 @@ impl Opener {
         }
     }
 
-    fn open(&mut self, from: PathInfo, esp: &mut [u8]) -> Result<(), Lost> {
+    /// Open ESP packets that came together, each but the last `segment` octets long.
+    fn open(&mut self, from: PathInfo, esp: &mut [u8], segment: usize) -> Result<(), Lost> {
         let (engine, now) = (Arc::clone(&self.shared.engine), self.now);
-        while engine.open(&mut self.engine, esp, &from, now, &mut self.batch) == Progress::Full {
+        while engine.open_bundle(&mut self.engine, esp, segment, &from, now, &mut self.batch)
+            == Progress::Full
+        {
             self.write()?;
         }
         Ok(())

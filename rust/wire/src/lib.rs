@@ -28,6 +28,7 @@ pub mod immutable;
 pub mod ip;
 pub mod ipcomp;
 pub mod neighbor;
+mod open_frame;
 pub mod reassembly;
 pub mod segment;
 pub mod sensitivity;

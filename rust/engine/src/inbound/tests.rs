@@ -1,4 +1,6 @@
 use super::*;
+use perilune_wire::esp::EspHeader;
+
 use crate::change::{
     Action, Change, Direction, Lifetimes, PolicyConfig, PolicyId, SaConfig, SequenceState,
 };
@@ -8,6 +10,7 @@ use crate::populate::Populate;
 use crate::processing::{Lookup, Mode, Processing};
 use crate::selector::{Ports, SelectorPair, TrafficSelector};
 use crate::suite::{Keys, Suite};
+use crate::transform::Sequence;
 use crate::transform::Transform;
 use perilune_wire::esp::NEXT_HEADER_DUMMY;
 use proptest::prelude::*;

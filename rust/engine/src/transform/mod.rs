@@ -81,7 +81,7 @@ impl Implied {
 pub(crate) struct Layout {
     /// Initialization vector, behind the header.
     pub(crate) iv: usize,
-    /// What payload, padding and trailer together are a multiple of.
+    /// What payload, padding and trailer together are a multiple of: a power of two.
     pub(crate) block: usize,
     /// Integrity check value, at the end.
     pub(crate) icv: usize,
@@ -97,8 +97,9 @@ impl Layout {
     /// Octets of payload, padding and trailer for a payload of so many octets.
     #[inline]
     pub(crate) const fn padded(self, payload: usize) -> usize {
+        let below = self.block.saturating_sub(1);
         let least = payload.saturating_add(TRAILER_OCTETS);
-        least.div_ceil(self.block).saturating_mul(self.block)
+        least.saturating_add(below) & !below
     }
 
     /// Octets of the ESP packet around a payload of so many octets.
@@ -114,7 +115,8 @@ impl Layout {
     pub(crate) fn encrypted(self, packet: usize) -> Option<Range<usize>> {
         let end = packet.checked_sub(self.icv)?;
         let octets = end.checked_sub(self.payload())?;
-        let is_whole = octets >= TRAILER_OCTETS && octets.checked_rem(self.block) == Some(0);
+        let below = self.block.saturating_sub(1);
+        let is_whole = octets >= TRAILER_OCTETS && octets & below == 0;
         is_whole.then_some(self.payload()..end)
     }
 }
@@ -260,7 +262,9 @@ mod tests {
                 octets(suite.integrity_key_octets()),
             );
             let transform = Transform::new(suite, &keys).unwrap();
-            assert_eq!(transform.layout().payload() % 8, 0, "{suite:?}");
+            let layout = transform.layout();
+            assert_eq!(layout.payload() % 8, 0, "{suite:?}");
+            assert!(layout.block.is_power_of_two(), "{suite:?}");
         }
     }
 

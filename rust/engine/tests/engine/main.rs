@@ -22,6 +22,7 @@ mod precedence;
 mod sad_items;
 mod sas;
 mod sequence;
+mod together;
 mod tunnel;
 mod turns;
 mod waiting;
