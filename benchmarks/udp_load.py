@@ -92,7 +92,7 @@ def send(address: str, seconds: float, rate: float, octets: int) -> tuple[int, f
     messages = Messages([bytearray(octets) for _ in range(at_once)])
     sent = 0
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
-        sender.setsockopt(socket.SOL_SOCKET, SO_SNDBUFFORCE, BUFFER_OCTETS)
+        _enlarge(sender, SO_SNDBUFFORCE, socket.SO_SNDBUF)
         sender.connect((address, PORT))
         start = now = time.monotonic()
         while now < start + seconds:
@@ -109,7 +109,7 @@ def receive(address: str) -> tuple[int, float]:
     messages = Messages([bytearray(2048) for _ in range(AT_ONCE)])
     received, start, last = 0, 0.0, 0.0
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
-        receiver.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, BUFFER_OCTETS)
+        _enlarge(receiver, SO_RCVBUFFORCE, socket.SO_RCVBUF)
         receiver.bind((address, PORT))
         _time_out(receiver, PATIENCE_S)
         sys.stdout.write("ready\n")
@@ -121,6 +121,14 @@ def receive(address: str) -> tuple[int, float]:
                 _time_out(receiver, SILENCE_S)
             received += count
     return received, last - start
+
+
+def _enlarge(end: socket.socket, forced: int, asked: int) -> None:
+    """Make a socket's buffer large, or as large as we may."""
+    try:
+        end.setsockopt(socket.SOL_SOCKET, forced, BUFFER_OCTETS)
+    except PermissionError:
+        end.setsockopt(socket.SOL_SOCKET, asked, BUFFER_OCTETS)
 
 
 def _time_out(receiver: socket.socket, seconds: float) -> None:

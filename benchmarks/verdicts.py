@@ -99,8 +99,8 @@ def _scale(results: Results) -> Iterator[Verdict]:
     scale = {row.sas: row for row in results.engine.scale}
     if scale:
         few, many = scale[min(scale)], scale[max(scale)]
-        both = many.outbound_octets + many.inbound_octets
-        yield Verdict("scale", f"octets an SA, both directions, {many.sas:,}", 1024.0, both)
+        yield Verdict("scale", f"octets an outbound SA, of {many.sas:,}", 1024.0, many.outbound_octets)
+        yield Verdict("scale", f"octets an inbound SA, of {many.sas:,}", 1024.0, many.inbound_octets)
         for name, most, least in (
             ("seal, of a hundred", many.seal_few_ns, few.seal_few_ns),
             ("open, of a hundred", many.open_few_ns, few.open_few_ns),
