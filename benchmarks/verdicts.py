@@ -121,5 +121,6 @@ def _ike(results: Results) -> Iterator[Verdict]:
     if kept := results.kept.get(OURS):
         yield Verdict("IKE", "KiB an IKE SA with a Child SA, responder", 20.0, kept.responder_kib)
     if flood := results.floods.get(OURS):
-        yield Verdict("IKE", "flood at ten times capacity: memory grows, MiB", 2.0, flood.grown_mib)
+        octets = flood.octets_a_request
+        yield Verdict("IKE", "flood at ten times capacity: octets of memory a request", 100.0, octets)
         yield Verdict("IKE", "flood: a good peer's set-ups that fail", 0.0, flood.failed)

@@ -50,6 +50,11 @@ class Flooded:
     failed: int
     """Set-ups of the good peer that did not work meanwhile, of 20."""
 
+    @property
+    def octets_a_request(self) -> float:
+        """What the responder's memory grew by for each request; an IKE SA takes thousands."""
+        return self.grown_mib * 2**20 / (self.requests_per_s * SECONDS)
+
 
 def measure(kind: str, bed: Bed, directory: Path) -> Flooded:
     """Flood a responder with its protection as it comes.

@@ -9,6 +9,7 @@ import pytest
 
 from benchmarks import engine, report, rows
 from benchmarks.chart import draw
+from benchmarks.ike.flood import Flooded
 from benchmarks.ike.rate import Kept, Rate
 from benchmarks.measure import speed_up
 from benchmarks.page import renew, replace
@@ -72,6 +73,16 @@ def test_memory_and_cpu_of_ike_are_the_responders() -> None:
     found = by_name(results)
     assert found["set-up, ms of the responder's CPU (perilune, 8 at once)"].holds
     assert not found["KiB an IKE SA with a Child SA, responder"].holds
+
+
+def test_memory_that_grows_with_each_request_is_not_flat() -> None:
+    def judge(grown_mib: float) -> bool:
+        flooded = Flooded(5000, 100, 99, grown_mib, 2.0, 5.0, 9.0, 0)
+        found = by_name(Results(floods={"perilune": flooded}))
+        return found["flood at ten times capacity: octets of memory a request"].holds
+
+    assert judge(1.0)
+    assert not judge(40_000 * 0.005)  # 5 KiB for each of the requests of 8 s
 
 
 def test_the_engines_benchmarks_are_understood() -> None:
