@@ -19,7 +19,7 @@ from perilune.ike.events import (
 )
 from perilune.ike.settings import EndpointSettings
 from perilune.ike.status import IkeSaState
-from perilune.model.iana import KeId
+from perilune.model.iana import KeId, PrfId
 from perilune.model.time import Duration
 
 SEEDS = range(8)
@@ -237,3 +237,19 @@ def test_ike_sa_that_could_not_be_rekeyed_ends() -> None:
     pair.run(Duration.seconds(111))
     assert pair.left.take(IkeSaDown).reason is DownReason.EXPIRED
     assert not pair.left.data_plane.sas
+
+
+@pytest.mark.parametrize("who", ["left", "right"])
+def test_rekeying_keeps_the_prf_whatever_either_side_likes_best(who: str) -> None:
+    """Implementations disagree on which PRF expands SKEYSEED where it changes (section 2.18)."""
+    large = ike_proposal(prf=PrfId.PRF_HMAC_SHA2_512)
+    pair = Pair(
+        left_entry=left(proposals=(large, ike_proposal())),
+        right_entry=right(proposals=(ike_proposal(), large)),
+    )
+    pair.establish()
+    pair.do(lambda now: getattr(pair, who).endpoint.rekey_ike("gw", now))
+    pair.run(Duration.seconds(1))
+    assert pair.left.ike_sa.suite
+    assert pair.left.ike_sa.suite.prf is PrfId.PRF_HMAC_SHA2_256
+    pair.check_agreement()

@@ -212,6 +212,19 @@ def with_one_key_exchange(proposals: Iterable[Proposal]) -> tuple[Proposal, ...]
     return tuple({proposal.transforms: proposal for proposal in reversed(single)}.values())[::-1]
 
 
+def with_prf(proposals: Iterable[Proposal], prf: PrfId) -> tuple[Proposal, ...]:
+    """Return what is left of our proposals with one PRF alone."""
+    kept = Transform(TransformType.PRF, prf)
+    return tuple(
+        replace(
+            proposal,
+            transforms=tuple(t for t in proposal.transforms if t.type != TransformType.PRF or t == kept),
+        )
+        for proposal in proposals
+        if kept in proposal.transforms
+    )
+
+
 def that_need_no_additional(proposals: Iterable[Proposal]) -> tuple[Proposal, ...]:
     """Return what is left of our proposals with a peer that knows nothing of additional key exchanges.
 

@@ -34,6 +34,7 @@ from perilune.ike.negotiation import (
     key_exchanges,
     offer,
     require_chosen,
+    with_prf,
 )
 from perilune.ike.received import find, find_error, find_notify, require
 from perilune.ike.refusal import Refusal, refused_by_peer, refused_by_us
@@ -99,7 +100,9 @@ class RekeyIke:
             return self._following.payloads
         method = self.method or sa.keyed.suite.key_exchange
         spi = sa.context.spis.new_ike_spi()
-        proposals = offer(sa.peer.entry.proposals, spi.to_bytes(_SPI_OCTETS), method)
+        # Where the PRF changes, strongSwan 5.9 comes to other keys than section 2.18 gives.
+        ours = with_prf(sa.peer.entry.proposals, sa.keyed.suite.prf)
+        proposals = offer(ours, spi.to_bytes(_SPI_OCTETS), method)
         self._attempt = _Attempt(spi, proposals, Fresh.begin(method, sa.context.rng))
         return (SaPayload(proposals), *self._attempt.fresh.payloads)
 
@@ -200,7 +203,7 @@ def answer(sa: IkeSa, payloads: Sequence[Payload], now: Instant) -> Outcome:
     entry, sa_payload = sa.peer.entry, require(payloads, SaPayload)
     ke = find(payloads, KePayload)
     choice = choose(
-        entry.proposals,
+        (*with_prf(entry.proposals, sa.keyed.suite.prf), *entry.proposals),
         sa_payload.proposals,
         preferred=ke.method if ke else None,
         hint=f"connections.{entry.name}.proposals",
