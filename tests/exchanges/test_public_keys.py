@@ -15,6 +15,7 @@ from perilune.crypto.signature_rules import SchemeRule
 from perilune.crypto.signature_schemes import RsaPadding
 from perilune.databases.proof import KnownKeys, LocalProof, NoProof, OwnKey, RemoteProof, SharedKey
 from perilune.ike.events import AuthenticationFailed, ChildSaUp, IkeSaUp
+from perilune.ike.received import find_notify
 from perilune.model.iana import HashId, NotifyType
 from perilune.model.identity import NOBODY, Identity
 from perilune.model.time import Duration
@@ -185,6 +186,34 @@ def test_padding_that_is_not_allowed() -> None:
     takes = KnownKeys((ours.public,), _rules())
     failed = refused(pair_of(signs, KnownKeys((theirs.public,)), OwnKey(theirs), takes))
     assert "RSASSA-PKCS1-v1_5 with SHA-256 is not allowed" in failed.reason
+
+
+@pytest.mark.parametrize("signer", ["left", "right"])
+def test_scheme_that_the_peer_announces_is_used_though_another_is_better_liked(signer: str) -> None:
+    """RFC 9593 tells what no hash tells: that the peer takes no RSASSA-PSS."""
+    key, other = key_pair("RSA"), key_pair("Ed25519")
+    takes = KnownKeys((key.public,), _rules(padding=RsaPadding.PKCS1))
+    plain = KnownKeys((other.public,))
+    if signer == "left":
+        event, _ = up(pair_of(OwnKey(key), plain, OwnKey(other), takes))
+    else:
+        _, event = up(pair_of(OwnKey(other), takes, OwnKey(key), plain))
+    assert event.local_auth == "RSASSA-PKCS1-v1_5 with SHA-256"
+
+
+def test_methods_are_announced_where_a_signature_is_wanted_and_nowhere_else() -> None:
+    pair = signers("P-256", "Ed25519")
+    up(pair)
+    request, response = (Message.decode(datagram.data).payloads for datagram in pair.link.sent[:2])
+    assert find_notify(request, NotifyType.SUPPORTED_AUTH_METHODS) is None
+    notify = find_notify(response, NotifyType.SUPPORTED_AUTH_METHODS)
+    assert notify is not None
+    # 15 octets each: method 14, any authority, ecdsa-with-SHA256, -SHA384, -SHA512
+    assert notify.data.hex() == "".join(f"0f0e00300a06082a8648ce3d0403{last:02x}" for last in (2, 3, 4))
+    pair = Pair()
+    pair.establish()
+    response = Message.decode(pair.link.sent[1].data).payloads
+    assert find_notify(response, NotifyType.SUPPORTED_AUTH_METHODS) is None
 
 
 def _announcements(data: bytes) -> list[NotifyPayload]:

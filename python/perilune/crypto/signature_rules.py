@@ -72,7 +72,10 @@ def hashes_for(keys: Iterable[PublicKey], rules: Rules) -> frozenset[HashId]:
 
 
 def choose_scheme(
-    key: PublicKey, rules: Rules, announced: Iterable[int] | None
+    key: PublicKey,
+    rules: Rules,
+    announced: Iterable[int] | None,
+    identifiers: frozenset[bytes] = frozenset(),
 ) -> tuple[AuthMethod, SignatureScheme]:
     """Return what to sign with, and as which method.
 
@@ -80,6 +83,7 @@ def choose_scheme(
         key: Our own.
         rules: What is allowed.
         announced: The hashes that the peer knows; None where not both sides announced theirs.
+        identifiers: AlgorithmIdentifiers that the peer likes best (RFC 9593).
 
     Raises:
         LocalError: Nothing that is allowed is known to the peer.
@@ -91,7 +95,7 @@ def choose_scheme(
         ##% calculating the digital signature, a peer MUST pick one algorithm
         ##% sent by the other peer.
         known = set(announced)
-        for scheme in allowed:
+        for scheme in sorted(allowed, key=lambda one: identifiers.isdisjoint(one.identifiers)):
             if scheme.identifiers and scheme.hash in known:
                 return AuthMethod.DIGITAL_SIGNATURE, scheme
         raise LocalError(f"the peer announces none of the hashes that we may sign with by {key}")

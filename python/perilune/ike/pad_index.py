@@ -11,7 +11,7 @@ from typing import Final, Generic, TypeVar
 
 from perilune.databases.pad import AddressRange, Host, PadEntry
 from perilune.databases.processing import Mode
-from perilune.databases.proof import NoProof
+from perilune.databases.proof import NoProof, RemoteProof
 from perilune.model.address import IpAddress, Path
 from perilune.model.iana import HashId
 from perilune.model.identity import Identity
@@ -90,6 +90,11 @@ class _Group:
         """Hashes to announce for signatures of its entries."""
         return frozenset(hash_ for _, entry in self.entries for hash_ in entry.signature_hashes)
 
+    @cached_property
+    def remote_proofs(self) -> tuple[RemoteProof, ...]:
+        """What its entries ask peers for, each once."""
+        return tuple(dict.fromkeys(entry.remote_proof for _, entry in self.entries))
+
     @property
     def only_host(self) -> IpAddress | None:
         """The one address at the other end, if there is only one."""
@@ -132,6 +137,11 @@ class Candidates:
         return frozenset(
             hash_ for groups in self.ranks for group in groups for hash_ in group.signature_hashes
         )
+
+    @property
+    def remote_proofs(self) -> Iterator[RemoteProof]:
+        """What all of them ask peers for."""
+        return (proof for groups in self.ranks for group in groups for proof in group.remote_proofs)
 
     def accepting(self, remote: Identity) -> list[PadEntry]:
         """Return those that accept an identity."""

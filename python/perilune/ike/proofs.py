@@ -36,7 +36,13 @@ class Proof:
     """By what, for events."""
 
 
-def prove(entry: PadEntry, done: InitDone, id_payload: IdPayload, secret: SharedSecret | None) -> Proof:
+def prove(
+    entry: PadEntry,
+    done: InitDone,
+    id_payload: IdPayload,
+    secret: SharedSecret | None,
+    liked: frozenset[bytes],
+) -> Proof:
     """Return AUTH that shows that we are who we say.
 
     Args:
@@ -44,6 +50,7 @@ def prove(entry: PadEntry, done: InitDone, id_payload: IdPayload, secret: Shared
         done: What IKE_SA_INIT led to.
         id_payload: The ID payload that we send.
         secret: The one to prove ourselves with, where that is how.
+        liked: AlgorithmIdentifiers that the peer announced (RFC 9593); none where it announced nothing.
 
     Raises:
         NotAuthentic: We have nothing that the peer would understand.
@@ -51,7 +58,7 @@ def prove(entry: PadEntry, done: InitDone, id_payload: IdPayload, secret: Shared
     octets = _octets(done, id_payload, ours=True)
     match entry.local_proof:
         case OwnKey():
-            return _signed(entry, entry.local_proof, done, octets)
+            return _signed(entry, entry.local_proof, done, octets, liked)
         case NoProof():
             data = psk_auth(done.keyed.suite.prf, _sk_p(done, ours=True), octets)
             return Proof(AuthPayload(AuthMethod.NULL, data), NULL)
@@ -130,9 +137,9 @@ def _sk_p(done: InitDone, *, ours: bool) -> Secret:
     return keyed.keys.sk_pi if ours == keyed.original_initiator else keyed.keys.sk_pr
 
 
-def _signed(entry: PadEntry, proof: OwnKey, done: InitDone, octets: bytes) -> Proof:
+def _signed(entry: PadEntry, proof: OwnKey, done: InitDone, octets: bytes, liked: frozenset[bytes]) -> Proof:
     try:
-        method, scheme = choose_scheme(proof.key.public, proof.rules, done.hashes.of_peer)
+        method, scheme = choose_scheme(proof.key.public, proof.rules, done.hashes.of_peer, liked)
     except LocalError as error:
         raise NotAuthentic(f"we cannot sign: {error}", f"connections.{entry.name}.local.auth") from error
     data = authentication_data(proof.key, method, scheme, octets)

@@ -274,6 +274,7 @@ class NotifyType(IntEnum):
     SIGNATURE_HASH_ALGORITHMS = 16431
     INTERMEDIATE_EXCHANGE_SUPPORTED = 16438
     ADDITIONAL_KEY_EXCHANGE = 16441
+    SUPPORTED_AUTH_METHODS = 16443
     USE_BEET_MODE = 40961
     """BEET mode instead of tunnel mode: strongSwan's number, of those for private use."""
 

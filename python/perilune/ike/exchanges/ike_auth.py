@@ -7,6 +7,7 @@ from typing import Final
 
 from perilune.databases.pad import SharedSecret
 from perilune.databases.proof import NoProof, SharedKey
+from perilune.ike.auth_methods import method_notifies
 from perilune.ike.authenticated import Authenticated
 from perilune.ike.channel import Channel, Malformed, Response
 from perilune.ike.child_agreement import Nonces, agree
@@ -96,7 +97,7 @@ class Authentication:
         try:
             if SharedKey() in (entry.local_proof, entry.remote_proof):
                 self._secret = self._context.pad.secret_for(entry, self._local_id, self._channel.path)
-            proof = prove(entry, self._done, id_i, self._secret)
+            proof = prove(entry, self._done, id_i, self._secret, self._done.liked)
         except PeerError as error:
             self._not_authentic(error, now)
             return
@@ -107,6 +108,7 @@ class Authentication:
         if entry.definite_remote_id is not None:
             payloads.append(IdPayload(PayloadType.ID_R, entry.definite_remote_id))
         payloads.append(proof.payload)
+        payloads += method_notifies((entry.remote_proof,), self._done.hashes)
         self._offer = self._make_offer()
         payloads += self._offer.payloads
         self._channel.request(ExchangeType.IKE_AUTH, payloads, now)

@@ -14,6 +14,7 @@ from perilune.crypto.key_exchange import respond
 from perilune.databases.pad import PadEntry, SharedSecret
 from perilune.databases.proof import NoProof, SharedKey
 from perilune.ike.afterglow import Afterglow
+from perilune.ike.auth_methods import announced_identifiers
 from perilune.ike.authenticated import Authenticated
 from perilune.ike.channel import Channel, Malformed, Request
 from perilune.ike.child_agreement import Nonces, agree
@@ -194,7 +195,7 @@ class HalfOpen:
         self._require_suite(entry)
         id_r = IdPayload(PayloadType.ID_R, local_id)
         secret = shared() if isinstance(entry.local_proof, SharedKey) else None
-        ours = prove(entry, self._done, id_r, secret)
+        ours = prove(entry, self._done, id_r, secret, announced_identifiers(payloads))
         peer = Authenticated(
             entry=entry,
             local_id=local_id,

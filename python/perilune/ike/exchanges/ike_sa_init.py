@@ -6,6 +6,7 @@ from typing import Final
 
 from perilune.crypto.key_exchange import KeyExchange
 from perilune.databases.pad import Fragmentation, PadEntry
+from perilune.ike.auth_methods import announced_identifiers
 from perilune.ike.channel import Channel
 from perilune.ike.child_offer import asked_key_exchange
 from perilune.ike.context import Context
@@ -258,6 +259,7 @@ class Initiation:
             path=self.path,
             chosen=choice.proposal,
             hashes=AgreedHashes.of_messages(self.entry.signature_hashes, message.payloads),
+            liked=announced_identifiers(message.payloads),
         )
 
     def channel(self, done: InitDone) -> Channel:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from hashlib import sha256
 
 from perilune.databases.pad import Fragmentation, PadEntry
+from perilune.ike.auth_methods import method_notifies
 from perilune.ike.context import Context
 from perilune.ike.events import CookieDemanded, Dropped, IkeKeysDerived, MessageReceived, MessageSent
 from perilune.ike.exchanges.fresh import Reply
@@ -98,7 +99,8 @@ def _begin(context: Context, table: HalfOpenTable, message: Message, path: Path,
         return
     _tell_received(context, message)
     payloads = _payloads(entry, choice, reply, message, (spi_r, path))
-    payloads += (*hash_notifies(hashes.of_us or ()), *vendor_payloads(candidates.modes))
+    payloads += (*hash_notifies(hashes.of_us or ()), *method_notifies(candidates.remote_proofs, hashes))
+    payloads += vendor_payloads(candidates.modes)
     response = _respond(context, message.header, spi_r, payloads, path)
     done = _done(entry, choice, keyed, hashes, message, (response, path))
     half_open = HalfOpen(context, table, done, candidates, now)

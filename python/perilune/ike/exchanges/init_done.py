@@ -43,6 +43,9 @@ class InitDone:
     hashes: AgreedHashes
     """Of signatures."""
 
+    liked: frozenset[bytes] = frozenset()
+    """AlgorithmIdentifiers that the responder announced for our signature (RFC 9593)."""
+
     int_auth: bytes = b""
     """What our AUTH and the peer's sign of IKE_INTERMEDIATE (RFC 9242, section 3.3.2)."""
 
