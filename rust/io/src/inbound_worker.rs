@@ -17,7 +17,7 @@ use crate::counters::{Counters, IoDrop, add};
 use crate::device::{Boundary, DeviceError, Lost};
 use crate::event_queue::IoEvent;
 use crate::frame_buffer::FrameBuffer;
-use crate::message::{RECEIVE_MESSAGES, ReceiveBuffers, Received};
+use crate::message::{RECEIVE_BUNDLES, RECEIVE_MESSAGES, ReceiveBuffers, Received};
 use crate::raw_socket::{RawSocket, RawUse};
 use crate::runtime::Shared;
 use crate::udp::{UdpRole, UdpSocket};
@@ -78,8 +78,9 @@ impl InboundWorker {
 
     /// Take what waits in a socket, a few calls' worth, to the device.
     pub(crate) fn receive(&mut self, source: Source<'_>) -> Result<(), Lost> {
+        let most = source.most_messages();
         for _ in 0..BURST_CALLS {
-            let count = match self.buffers.receive(source.as_fd()) {
+            let count = match self.buffers.receive(source.as_fd(), most) {
                 Ok(count) => count,
                 Err(error) => {
                     if error.kind() != io::ErrorKind::WouldBlock {
@@ -93,7 +94,7 @@ impl InboundWorker {
                 self.opener.take_message(source, &mut message)?;
             }
             self.opener.write()?;
-            if count < RECEIVE_MESSAGES {
+            if count < most {
                 // The socket was drained; asking it would be a system call for nothing.
                 break;
             }
@@ -271,6 +272,14 @@ impl<'a> Source<'a> {
         match self {
             Self::Udp(socket) => socket.as_fd(),
             Self::Raw(socket) => socket.as_fd(),
+        }
+    }
+
+    /// Most messages to take with one call.
+    fn most_messages(self) -> usize {
+        match self {
+            Self::Udp(_) => RECEIVE_BUNDLES,
+            Self::Raw(_) => RECEIVE_MESSAGES,
         }
     }
 

@@ -184,7 +184,7 @@ mod tests {
 
     use super::*;
     use crate::event_queue::wait_readable;
-    use crate::message::ReceiveBuffers;
+    use crate::message::{RECEIVE_BUNDLES, ReceiveBuffers};
 
     fn pair(address: &str) -> Option<(UdpSocket, UdpSocket)> {
         let local = SocketAddr::new(address.parse().unwrap(), 0);
@@ -202,7 +202,7 @@ mod tests {
                 wait_readable(&[socket.as_fd()], wait).unwrap()[0],
                 "only {got} octets came"
             );
-            let count = buffers.receive(socket.as_fd()).unwrap();
+            let count = buffers.receive(socket.as_fd(), RECEIVE_BUNDLES).unwrap();
             for message in buffers.messages(count) {
                 got += message.data.len();
                 assert!(!message.truncated);
@@ -285,7 +285,9 @@ mod tests {
                 let wait = Some(Duration::from_secs(30));
                 let readable = wait_readable(&descriptors, wait).unwrap();
                 let place = readable.iter().position(|readable| *readable).unwrap();
-                let count = buffers.receive(descriptors[place]).unwrap();
+                let count = buffers
+                    .receive(descriptors[place], RECEIVE_BUNDLES)
+                    .unwrap();
                 let octets = buffers.messages(count).flat_map(|one| one.data.to_vec());
                 got.extend(octets.map(|octet| (place, octet)));
             }
