@@ -15,6 +15,7 @@ from exchanges.stranger import Stranger
 from exchanges.weather import RandomFault, Weather
 from perilune.crypto.key_exchange import METHODS, KeyExchange
 from perilune.databases.pad import ANY_IPV4, StartAction
+from perilune.databases.proof import KnownKeys, OwnKey
 from perilune.databases.sad import Lifetime, Limits
 from perilune.ike.events import (
     AuthenticationFailed,
@@ -33,6 +34,7 @@ from perilune.model.proposal import Proposal
 from perilune.model.time import Duration
 from perilune.wire.message import Message, encode_message
 from perilune.wire.payloads import AuthPayload, KePayload, NotifyPayload
+from support.keys import key_pair
 from support.rng import SeededRng
 
 KEM, LARGE_KEM = KeId.ML_KEM_768, KeId.ML_KEM_1024
@@ -263,6 +265,40 @@ def test_no_more_exchanges_than_were_agreed_on() -> None:
     share = KeyExchange.begin(KEM, SeededRng()).share
     assert stranger.intermediate(2, KEM, share) == (NotifyPayload(NotifyType.INVALID_SYNTAX),)
     assert pair.right.endpoint.status().half_open == 0
+
+
+##= https://www.rfc-editor.org/rfc/rfc9242#section-3.3.2
+##= type=test
+##% InitiatorSignedOctets = RealMsg1 | NonceRData | MACedIDForI | IntAuth
+def test_what_the_exchanges_said_is_signed() -> None:
+    proposal = ike_proposal(additional=((KEM,), (KeId.CURVE448,)))
+    for signs_all in (True, False):
+        pair = pair_of(proposal)
+        stranger = Stranger(pair, (proposal,))
+        stranger.run(1, KEM)
+        before = stranger.int_auth
+        stranger.run(2, KeId.CURVE448)
+        int_auth = stranger.int_auth if signs_all else replace(before, exchanges=2)
+        answer = stranger.authenticate(3, int_auth.octets)
+        assert answer is not None
+        assert pair.right.has(IkeSaUp) == signs_all
+        assert pair.right.has(AuthenticationFailed) != signs_all
+        assert any(isinstance(payload, AuthPayload) for payload in answer) == signs_all
+
+
+@pytest.mark.parametrize("kind", ["Ed25519", "ML-DSA-65"])
+def test_signatures_cover_the_exchanges_too(kind: str) -> None:
+    ours, theirs = key_pair(kind), key_pair(kind, 1)
+    pair = Pair(
+        left_entry=left(
+            proposals=(TWICE,), local_proof=OwnKey(ours), remote_proof=KnownKeys((theirs.public,))
+        ),
+        right_entry=right(
+            proposals=(TWICE,), local_proof=OwnKey(theirs), remote_proof=KnownKeys((ours.public,))
+        ),
+    )
+    pair.establish()
+    assert len(pair.left.children) == 1
 
 
 def test_half_open_ike_sa_is_forgotten_in_the_middle() -> None:
