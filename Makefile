@@ -16,7 +16,7 @@ PYTEST := $(PYTHON) -m pytest -q
 
 help: ## show this
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do \
-		printf '  make %-10s %s\n' "$$name" "$$text"; done
+		printf '  make %-12s %s\n' "$$name" "$$text"; done
 
 $(VENV)/.packages: requirements/dev.lock tools/need lab/debian-packages.txt
 	@tools/need build
@@ -66,6 +66,10 @@ bench: build ## one run: us, strongSwan, wireguard-go, OpenVPN, a bare forwarder
 	@tools/newer-wireguard-go target/peers
 	$(PYTHON) -m benchmarks $(OPTIONS)
 
+instructions: build ## what a packet costs in instructions, against the committed numbers
+	@tools/need instructions
+	$(PYTHON) -m benchmarks.instructions
+
 $(VENV)/.fuzz-packages: requirements/fuzz.lock $(VENV)/.packages
 	@$(PYTHON) -m pip install -q --disable-pip-version-check --require-hashes -r $<
 	@touch $@
@@ -82,4 +86,4 @@ clean: ## remove everything that was built or fetched
 	find python tests lab demo benchmarks -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
 	rm -f python/perilune/dataplane/_native*.so
 
-.PHONY: help build demo test interop lint requirements bench fuzz property clean
+.PHONY: help build demo test interop lint requirements bench instructions fuzz property clean
