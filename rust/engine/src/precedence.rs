@@ -69,7 +69,7 @@ impl<'a> Precedence<'a> {
         let peer: IpAddr = entry.path().remote.ip();
         let own = self.tables.spd.config(entry.sa.common.policy);
         first.action == Action::Protect
-            && (entry.sa.lookup != Lookup::Spi
+            && (entry.sa.common.lookup != Lookup::Spi
                 || own.is_some_and(|own| own.priority == first.config.priority)
                 || first.sas.is_empty()
                 || first.sas.iter().any(|sa| sa.path().remote.ip() == peer))

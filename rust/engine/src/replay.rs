@@ -114,6 +114,11 @@ impl ReplayWindow {
         self.top
     }
 
+    /// Its width in packets; zero when it is off.
+    pub fn packets(&self) -> u32 {
+        if self.words.is_empty() { 0 } else { self.width }
+    }
+
     /// Complete the 32 bits of a packet to the whole sequence number (appendix A2.2).
     #[inline]
     pub fn complete(&self, low: u32) -> u64 {

@@ -33,6 +33,8 @@ pub(crate) struct SaCommon {
     pub(crate) spi: u32,
     pub(crate) peer_spi: u32,
     pub(crate) direction: Direction,
+    /// Inbound SAs only.
+    pub(crate) lookup: Lookup,
     pub(crate) policy: PolicyId,
     pub(crate) processing: Arc<Processing>,
     unusual: Option<Box<Unusual>>,
@@ -69,9 +71,7 @@ impl Unusual {
 /// An SA from the peer to us.
 pub(crate) struct InboundSa {
     pub(crate) common: SaCommon,
-    pub(crate) lookup: Lookup,
     pub(crate) windows: Windows,
-    pub(crate) replay_packets: u32,
     pub(crate) shown: Shown,
 }
 
@@ -114,6 +114,7 @@ impl SaCommon {
             spi: config.spi,
             peer_spi: config.peer_spi,
             direction: config.direction,
+            lookup: config.lookup,
             policy: config.policy,
             processing: Arc::clone(form),
             unusual: Unusual::new(config),
@@ -296,9 +297,7 @@ impl SadEntry<InboundSa> {
         }
         let sa = InboundSa {
             common: SaCommon::new(config, form, now)?,
-            lookup: config.lookup,
             windows: Windows::new(config)?,
-            replay_packets: config.replay_window,
             shown: Shown::default(),
         };
         Ok(Self {
@@ -325,7 +324,7 @@ impl SadEntry<InboundSa> {
     pub(crate) fn stats(&self) -> SaStats {
         SaStats {
             sequence: self.sa.windows.top(),
-            replay_window: self.sa.replay_packets,
+            replay_window: self.sa.windows.packets(),
             ..self.sa.common.stats(self.path(), self.encapsulation)
         }
     }

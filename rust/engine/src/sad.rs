@@ -61,7 +61,7 @@ impl InboundSad {
         let spi = entry.sa.common.spi;
         let path = entry.path();
         let (destination, source) = (path.local.ip(), path.remote.ip());
-        match entry.sa.lookup {
+        match entry.sa.common.lookup {
             Lookup::Spi => self.unicast.insert(spi, Arc::new(entry)),
             Lookup::SpiDestination => self.to_group.insert((spi, destination), Arc::new(entry)),
             Lookup::SpiDestinationSource => self

@@ -2,13 +2,15 @@
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering, fence};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex};
+
+use arc_swap::ArcSwapOption;
 
 /// What was shown; most SAs need no more than whether a packet was verified.
 #[derive(Default)]
 pub(crate) struct Shown {
     is_verified: AtomicBool,
-    more: OnceLock<Box<More>>,
+    more: ArcSwapOption<More>,
 }
 
 #[derive(Default)]
@@ -34,7 +36,7 @@ impl Shown {
         let is_first = !self.is_verified.swap(true, Ordering::SeqCst);
         // Either this sees who waits, or who begins to wait sees the packet.
         fence(Ordering::SeqCst);
-        if let Some(more) = self.more.get() {
+        if let Some(more) = &*self.more.load() {
             more.verified.store(true, Ordering::Release);
         }
         is_first
@@ -60,13 +62,19 @@ impl Shown {
 
     /// Forget what was said.
     pub(crate) fn forget_report(&self) {
-        if let Some(more) = self.more.get() {
+        if let Some(more) = &*self.more.load() {
             *crate::lock(&more.reported) = None;
         }
     }
 
-    fn more(&self) -> &More {
-        self.more.get_or_init(Box::default)
+    fn more(&self) -> Arc<More> {
+        if let Some(more) = self.more.load_full() {
+            return more;
+        }
+        let new = Arc::new(More::default());
+        let nothing: Option<Arc<More>> = None;
+        let before = self.more.compare_and_swap(&nothing, Some(Arc::clone(&new)));
+        Option::clone(&before).unwrap_or(new)
     }
 }
 

@@ -215,7 +215,7 @@ impl Tables {
         if id.direction == Direction::Inbound {
             let moved = self.inbound.remove(id).ok_or(unknown)?;
             let moved = moved.moved(path, encapsulation);
-            if self.inbound.is_taken(moved.sa.lookup, moved.id()) {
+            if self.inbound.is_taken(moved.sa.common.lookup, moved.id()) {
                 return Err(EngineError::DuplicateSa(moved.id()));
             }
             moved.sa.shown.forget_report();

@@ -148,6 +148,14 @@ impl Windows {
         }
     }
 
+    /// How many packets wide they are; zero when replays are not looked for.
+    pub(crate) fn packets(&self) -> u32 {
+        match self {
+            Self::One(window) => crate::lock(window).packets(),
+            Self::PerSender { packets, .. } => *packets,
+        }
+    }
+
     /// The highest sequence number accepted, of any sender.
     pub(crate) fn top(&self) -> u64 {
         match self {
