@@ -4,7 +4,7 @@ use perilune_engine::{Engine, EngineError, OutboundWorker, SaId, SealedBatch};
 
 use crate::clock;
 use crate::outbound_worker::send_batch;
-use crate::runtime::Shared;
+use crate::shared::Shared;
 
 /// What one SA wants.
 #[derive(Clone, Copy, Debug)]

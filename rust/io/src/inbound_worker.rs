@@ -19,7 +19,7 @@ use crate::event_queue::IoEvent;
 use crate::frame_buffer::FrameBuffer;
 use crate::message::{RECEIVE_BUNDLES, RECEIVE_MESSAGES, ReceiveBuffers, Received};
 use crate::raw_socket::{RawSocket, RawUse};
-use crate::runtime::Shared;
+use crate::shared::Shared;
 use crate::udp::{UdpRole, UdpSocket};
 
 /// Most receive calls on one socket before the others have their turn.

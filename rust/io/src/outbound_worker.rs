@@ -14,7 +14,7 @@ use crate::counters::{IoDrop, add};
 use crate::datagram_socket::Run;
 use crate::device::{Boundary, DeviceError, Lost};
 use crate::frame_buffer::FrameBuffer;
-use crate::runtime::Shared;
+use crate::shared::Shared;
 
 /// Most frames read before what they became is sent and the time is looked at.
 const BURST_FRAMES: usize = 64;

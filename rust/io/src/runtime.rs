@@ -5,7 +5,6 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{JoinHandle, available_parallelism};
 
@@ -13,11 +12,12 @@ use perilune_engine::{Change, Direction, Engine, EngineError, Event, Instant, Pa
 
 use crate::clock;
 use crate::counters::Counters;
-use crate::device::{Device, Lost, Placement};
+use crate::device::{Lost, Placement};
 use crate::dummies::{Dummies, DummyWorker};
 use crate::error::IoError;
-use crate::event_queue::{EventQueue, IoEvent, Signal};
-use crate::sockets::{SocketSettings, Sockets};
+use crate::event_queue::IoEvent;
+use crate::shared::Shared;
+use crate::sockets::SocketSettings;
 use crate::udp::UdpSocket;
 use crate::worker::Worker;
 
@@ -25,133 +25,6 @@ use crate::worker::Worker;
 const EVENTS: usize = 4096;
 /// Most workers where no number is set: each has some megabytes of buffers.
 const MOST_BY_DEFAULT: usize = 8;
-
-/// What the workers and the runtime share.
-pub(crate) struct Shared {
-    pub(crate) engine: Arc<Engine>,
-    pub(crate) device: Device,
-    pub(crate) sockets: Sockets,
-    pub(crate) events: EventQueue,
-    pub(crate) stop: Signal,
-    seats: Vec<Seat>,
-    stopping: AtomicBool,
-}
-
-/// What others share with one worker; no cache line of it is another worker's.
-#[repr(align(128))]
-struct Seat {
-    counters: Counters,
-    kick: Kick,
-}
-
-/// Tells a worker that the databases changed.
-pub(crate) struct Kick {
-    signal: Signal,
-    raised: AtomicBool,
-}
-
-impl Kick {
-    fn new() -> Result<Self, IoError> {
-        Ok(Self {
-            signal: Signal::new()?,
-            raised: AtomicBool::new(false),
-        })
-    }
-
-    /// Tell it.
-    pub(crate) fn raise(&self) {
-        if !self.raised.swap(true, Ordering::AcqRel) {
-            self.signal.raise();
-        }
-    }
-
-    /// Whether it was raised since the last call; to be asked when the descriptor is readable.
-    pub(crate) fn take(&self) -> bool {
-        // Cleared first: what is raised after the next line makes the descriptor readable again.
-        self.signal.clear();
-        self.raised.swap(false, Ordering::AcqRel)
-    }
-}
-
-impl Seat {
-    fn new() -> Result<Self, IoError> {
-        Ok(Self {
-            counters: Counters::default(),
-            kick: Kick::new()?,
-        })
-    }
-}
-
-impl AsFd for Kick {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.signal.as_fd()
-    }
-}
-
-impl Shared {
-    /// How many workers there are.
-    pub(crate) fn workers(&self) -> usize {
-        self.seats.len()
-    }
-
-    /// The counters of a worker.
-    pub(crate) fn counters(&self, worker: usize) -> &Counters {
-        &self.seat(worker).counters
-    }
-
-    /// What tells a worker that the databases changed.
-    pub(crate) fn kick(&self, worker: usize) -> &Kick {
-        &self.seat(worker).kick
-    }
-
-    fn seat(&self, worker: usize) -> &Seat {
-        // There is a first one, and workers are numbered from it on.
-        self.seats.get(worker).unwrap_or(&self.seats[0])
-    }
-
-    /// Have the first worker look at the time, if the device says that it has to.
-    pub(crate) fn tell_time_is_short(&self) {
-        if self.device.take_time_short() {
-            self.kick(0).raise();
-        }
-    }
-
-    pub(crate) fn is_stopping(&self) -> bool {
-        self.stopping.load(Ordering::Acquire)
-    }
-
-    /// Look anew at what the first hop of a path takes: it refused a packet.
-    pub(crate) fn note_first_hop(&self, path: &Path) {
-        let mtu = self.sockets.first_hop_mtu(path);
-        self.engine
-            .note_first_hop(path.local.ip(), path.remote.ip(), mtu);
-    }
-
-    /// Make the event descriptor readable if the engine has events, or something to free that a thread
-    /// with packets to carry has no time for.
-    pub(crate) fn tell_engine_events(&self) {
-        if self.engine.has_events() || self.engine.has_retired() {
-            self.events.raise();
-        }
-    }
-
-    /// The device is gone: say so once, and stop.
-    pub(crate) fn lose_device(&self, lost: Lost) {
-        if self.begin_stop() {
-            self.events.push(IoEvent::DeviceLost {
-                name: lost.name,
-                reason: lost.reason.to_string(),
-            });
-        }
-    }
-
-    /// Let the workers end; `true` for the first who asks.
-    fn begin_stop(&self) -> bool {
-        let first = !self.stopping.swap(true, Ordering::AcqRel);
-        self.stop.raise();
-        first
-    }
-}
 
 /// How many workers there are to be.
 fn number_of_workers(wanted: Option<usize>) -> Result<usize, IoError> {
@@ -196,17 +69,8 @@ impl Runtime {
     /// [`IoError`] for the first device or socket that could not be had; nothing is left open then.
     pub fn start(engine: Arc<Engine>, settings: &RuntimeSettings) -> Result<Self, IoError> {
         let workers = number_of_workers(settings.workers)?;
-        let shared = Arc::new(Shared {
-            engine,
-            sockets: Sockets::open(&settings.sockets, workers)?,
-            device: Device::open(&settings.placement, workers)?,
-            events: EventQueue::new()?,
-            stop: Signal::new()?,
-            seats: (0..workers)
-                .map(|_| Seat::new())
-                .collect::<Result<_, _>>()?,
-            stopping: AtomicBool::new(false),
-        });
+        let shared = Shared::open(engine, &settings.placement, &settings.sockets, workers)?;
+        let shared = Arc::new(shared);
         let runtime = Self {
             shared,
             threads: Mutex::default(),
@@ -270,7 +134,7 @@ impl Runtime {
     pub fn apply(&self, changes: &[Change], now: Instant) -> Result<(), EngineError> {
         self.shared.engine.apply(changes, now)?;
         self.note_first_hops(changes);
-        for seat in &self.shared.seats {
+        for seat in self.shared.seats() {
             seat.kick.raise();
         }
         self.shared.tell_engine_events();
@@ -341,7 +205,7 @@ impl Runtime {
     pub fn counters(&self) -> Counters {
         self.shared.device.count_overflows(self.shared.counters(0));
         let sum = Counters::default();
-        for seat in &self.shared.seats {
+        for seat in self.shared.seats() {
             sum.add(&seat.counters);
         }
         sum

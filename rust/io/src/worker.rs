@@ -19,7 +19,7 @@ use crate::inbound_worker::{InboundWorker, Source};
 use crate::outbound_worker::{Burst, OutboundWorker};
 use crate::patience::{Last, Patience};
 use crate::readiness::Readiness;
-use crate::runtime::Shared;
+use crate::shared::Shared;
 
 /// Most packets each way of a worker that has time to wait for an answer.
 const FEW_PACKETS: u64 = 4;
