@@ -48,6 +48,11 @@ class Authenticated:
         """Whether the peer proved nothing, so that others with the same identity are others."""
         return self.remote_id == NOBODY
 
+    def is_proved_as(self, other: Authenticated) -> bool:
+        """Whether the same was asked of two peers: by one connection, or by two that ask for the same."""
+        ours, theirs = self.entry, other.entry
+        return ours.name == theirs.name or ours.remote_proof == theirs.remote_proof
+
     @property
     def identities(self) -> Identities:
         """Who we are and who the peer is."""

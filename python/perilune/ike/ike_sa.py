@@ -130,12 +130,14 @@ class IkeSa:
     def with_same_peer(self) -> list[IkeSa]:
         """Return the IKE SAs between the same two identities, this one among them, the oldest first.
 
-        Peers that proved nothing are told apart by their addresses.
+        Peers that proved nothing are told apart by their addresses. Whoever has a name by a connection that
+        asks for another proof may be somebody else: a name is worth no more than its proof.
         """
         return [
             other
             for other in self.context.registry.between(self.peer.identities)
             if isinstance(other, IkeSa)
+            and self.peer.is_proved_as(other.peer)
             and (not self.peer.is_anonymous or other.path.remote.address == self.path.remote.address)
         ]
 

@@ -187,9 +187,11 @@ class HalfOpen:
         if auth is None:
             raise wrong_method(entry, None)
         local_id = local_identity(entry, path)
+        # Whoever proves nothing could otherwise have us use the secret of anybody, and guess it.
+        peer_id = NOBODY if isinstance(entry.remote_proof, NoProof) else claimed
 
         def shared() -> SharedSecret:
-            return pad.secret(local_id, claimed)
+            return pad.secret(local_id, peer_id)
 
         remote_auth = require_proof(entry, self._done, id_i, auth, shared)
         self._require_suite(entry)
@@ -200,7 +202,7 @@ class HalfOpen:
             entry=entry,
             local_id=local_id,
             local_auth=ours.by,
-            remote_id=NOBODY if isinstance(entry.remote_proof, NoProof) else claimed,
+            remote_id=peer_id,
             remote_auth=remote_auth,
             init_path=self._done.path,
             nat=self._done.nat,
