@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterator
-from typing import Generic, Protocol, TypeVar
+from typing import Final, Generic, Protocol, TypeVar
 
 from perilune.ike.names import IkeName
 from perilune.ike.status import IkeSaStatus
@@ -13,6 +13,9 @@ from perilune.model.spi import IkeSpi
 from perilune.model.time import Instant
 
 K = TypeVar("K")
+
+_OUTDATED: Final = 64
+"""Outdated entries of the queue that are no matter; of more there are at most as many as valid ones."""
 
 
 class Conversation(Protocol):
@@ -45,7 +48,7 @@ class Registry:
     """A table of conversations with a queue of their timeouts.
 
     Whoever changes a conversation calls `touch`; the queue may hold outdated entries, which are recognised
-    when they come up.
+    when they come up, or thrown out together when they are the greater part.
     """
 
     def __init__(self) -> None:
@@ -136,6 +139,9 @@ class Registry:
                 heapq.heappush(self._queue, (timeout.ns, spi))
                 self._queued[spi] = timeout.ns
         self._touched.clear()
+        if len(self._queue) > 2 * len(self._queued) + _OUTDATED:
+            self._queue = [(ns, spi) for spi, ns in self._queued.items()]
+            heapq.heapify(self._queue)
 
     def _timeout_of(self, spi: IkeSpi) -> Instant | None:
         conversation = self._conversations.get(spi)

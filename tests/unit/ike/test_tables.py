@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from dataclasses import dataclass
 from ipaddress import ip_address
 
@@ -163,6 +164,23 @@ def test_next_timeout_is_the_earliest_of_all(steps: list[tuple[int, int | None]]
     assert len(due) == len({alarm.local_spi for alarm in due})
     # What was not moved on is due again.
     assert {alarm.local_spi for alarm in registry.take_due(Instant(10))} == {a.local_spi for a in due}
+
+
+def test_timeouts_that_were_put_off_take_no_room() -> None:
+    """One that comes near and goes far again, as with each request, leaves its far time in the queue."""
+    registry, alarms = Registry(), [Alarm(IkeSpi(spi), Instant(10**15)) for spi in range(1, 11)]
+    for alarm in alarms:
+        registry.put(alarm)
+    tracemalloc.start()
+    for ns in range(20_000):
+        alarm = alarms[ns % 10]
+        for at in (Instant(ns), Instant(10**15)):
+            alarm.at = at
+            registry.touch(alarm)
+            assert registry.next_timeout() == at
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 200_000
 
 
 def test_wish_waits_longer_each_time_and_ends_when_it_is_fulfilled() -> None:
