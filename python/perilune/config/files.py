@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from collections.abc import Sequence
 from glob import glob
 from pathlib import Path as FilePath
@@ -35,7 +37,9 @@ class SystemFiles:
     def read(self, file: FilePath) -> bytes:
         """Return a file's contents; see `Files.read`."""
         try:
-            with file.open("rb") as stream:
+            with open(file, "rb", opener=_open_at_once) as stream:
+                if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+                    raise ConfigError("it is no regular file", file=file)
                 contents = stream.read(LARGEST_FILE_OCTETS + 1)
         except OSError as error:
             reason = error.strerror or "it cannot be read"
@@ -47,3 +51,8 @@ class SystemFiles:
     def matching(self, pattern: str) -> Sequence[FilePath]:
         """Return the files whose path matches; see `Files.matching`."""
         return [FilePath(name) for name in sorted(glob(pattern))]
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    """Open a file without waiting for somebody who writes, as a FIFO would."""
+    return os.open(path, flags | os.O_NONBLOCK)

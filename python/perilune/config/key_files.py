@@ -28,6 +28,8 @@ class KeyFiles:
         self._directory = directory
         self._files = files
         self._named: dict[FilePath, PrivateKey] = {}
+        self._found: dict[FilePath, PrivateKey | str] = {}
+        """What the directories hold, or why it is no key: to read an RSA key takes half a second."""
 
     def read_secrets(self, secrets: Reader) -> None:
         """Read the private keys that the section `secrets` names, and note what is wrong with them."""
@@ -71,18 +73,24 @@ class KeyFiles:
         """
         unreadable: list[str] = []
         for path in self._private_files():
-            try:
-                key = self._named.get(path) or PrivateKey.read(self._files.read(path))
-            except ConfigError:
-                continue  # a directory, or nothing of ours
-            except KeyFileError as error:
-                unreadable.append(_at(path, str(error)))
-                continue
-            if key.public == public:
+            key = self._named.get(path) or self._private(path)
+            if isinstance(key, str):
+                unreadable.append(_at(path, key))
+            elif key.public == public:
                 return key
         where = ", ".join(f"{name}/" for name in PRIVATE_DIRECTORIES)
         why = "; ".join([f"the private key of {public} is in none of {where}", *unreadable])
         raise ConfigError(why)
+
+    def _private(self, path: FilePath) -> PrivateKey | str:
+        if path not in self._found:
+            try:
+                self._found[path] = PrivateKey.read(self._files.read(path))
+            except ConfigError as error:
+                self._found[path] = error.message
+            except KeyFileError as error:
+                self._found[path] = str(error)
+        return self._found[path]
 
     def _private_files(self) -> Iterator[FilePath]:
         yield from self._named

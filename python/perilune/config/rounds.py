@@ -12,7 +12,7 @@ from perilune.config.schema import child as child_keys
 from perilune.config.schema import connection as keys
 from perilune.config.schema.section import OptionalKey, SectionSchema
 from perilune.crypto.keys import PublicKey
-from perilune.crypto.signature_rules import ANY_SCHEME, Rules
+from perilune.crypto.signature_rules import ANY_SCHEME, Rules, schemes_for
 from perilune.databases.pad import AddressRange, ChildPolicy, DynamicSelector
 from perilune.databases.proof import KnownKeys, LocalProof, NoProof, OwnKey, RemoteProof, SharedKey
 from perilune.databases.spd import Action
@@ -143,7 +143,7 @@ def _public_keys(
         except ConfigError as error:
             reader.error(error.message, key)
             continue
-        if any(rule.takes(public) for rule in rules):
+        if schemes_for(public, rules):
             found.append(public)
         else:
             reader.error(f"{name} is {public}, which 'auth' does not take", key)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from perilune.config.authentication import AUTHENTICATION, Plain
+from perilune.config.files import SystemFiles
 from perilune.config.load import load, load_text
 from perilune.config.settings import Settings
 from perilune.crypto.keys import KeyKind
@@ -137,6 +140,36 @@ def test_secret_that_does_not_open_the_key(directory: Path) -> None:
     )
 
 
+def test_what_is_no_file_holds_nobody_up(directory: Path) -> None:
+    os.mkfifo(directory / "private/fifo")
+    (directory / "private/loop").symlink_to("loop")
+    (directory / "private/sub").mkdir()
+    (entry,) = read(directory, text_of()).connections
+    assert entry.local_proof == OwnKey(MOON)
+    (directory / "private/moonKey.pem").unlink()
+    told = mistake(directory, text_of())
+    assert "…/private/fifo: it is no regular file" in told
+    assert "…/private/loop: too many levels of symbolic links" in told
+    os.mkfifo(directory / "pubkey/fifo")
+    assert "pubkey/fifo: it is no regular file" in mistake(
+        directory, text_of(remote="pubkeys = fifo\n id = s")
+    )
+
+
+def test_private_key_is_read_once_however_many_connections_there_are(directory: Path) -> None:
+    counts: Counter[str] = Counter()
+
+    class Counting(SystemFiles):
+        def read(self, file: Path) -> bytes:
+            counts[file.name] += 1
+            return super().read(file)
+
+    text = text_of() + text_of().replace("gw {", "gw2 {")
+    (directory / "swanctl.conf").write_text(text)
+    assert len(load(directory / "swanctl.conf", Counting()).connections) == 2
+    assert (counts["moonKey.pem"], counts["README"]) == (1, 1)
+
+
 def test_nothing_of_a_secret_is_quoted_where_lines_ran_together(directory: Path) -> None:
     told = mistake(directory, text_of(more="secrets { private {\n file = x secret = sesame\n } }"))
     assert "sesame" not in told
@@ -151,6 +184,7 @@ MISTAKES = [
     (text_of(remote="pubkeys = ../private/README\n id = s"), "this is no public key in PEM or DER"),
     (text_of("pubkeys = sun.pem"), f"local.pubkeys: the private key of {SUN.public} is in none of"),
     (text_of("auth = rsa\n pubkeys = moon.pem"), f"moon.pem is {MOON.public}, which 'auth' does not take"),
+    (text_of("auth = ecdsa-sha1\n pubkeys = moon.pem"), f"moon.pem is {MOON.public}, which 'auth' does not"),
     (text_of("auth = psk\n pubkeys = moon.pem"), "local.pubkeys: 'auth = psk' makes no use of keys"),
     (text_of("auth = eap-tls"), "local.auth: 'eap-tls' is not supported yet"),
     (text_of("auth = pubkye"), "'pubkye' has no place here (did you mean 'pubkey'?)"),
