@@ -2,6 +2,7 @@
 //! and next header, selectors of the SA, ECN, and off to the device.
 
 use perilune_wire::esp::{NEXT_HEADER_DUMMY, NEXT_HEADER_IPV4, NEXT_HEADER_IPV6, TRAILER_OCTETS};
+use perilune_wire::icmp;
 use perilune_wire::ip;
 
 use crate::bundle::Carried;
@@ -39,7 +40,9 @@ impl Engine {
         if packet.is_fragment || carried.admitted != Some(packet.flow) {
             self.admit_packet(entry, inner, &packet, incoming.now)?;
             incoming.precedence.check(entry, &packet.flow)?;
-            let is_usual = entry.arrivals.is_none() && !packet.is_fragment;
+            // What an ICMP error is about is not in its flow.
+            let is_told_by_flow = !packet.is_fragment && !icmp::is_error(&packet.flow);
+            let is_usual = entry.arrivals.is_none() && is_told_by_flow;
             carried.admitted = is_usual.then_some(packet.flow);
         }
         let ecn = decapsulated_ecn(packet.traffic_class & 3, incoming.from.traffic_class & 3)?;

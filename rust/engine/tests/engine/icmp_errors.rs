@@ -108,6 +108,35 @@ fn an_error_about_what_no_sa_answers_asks_for_no_sa_and_is_audited() {
     );
 }
 
+// covers R4301-6.2-3
+#[test]
+fn each_error_of_a_bundle_is_asked_what_it_is_about() {
+    let hostile = Ends::new(&[sa(Mode::Tunnel)], false).sender;
+    let ends = Ends {
+        sender: hostile,
+        ..gateways(IcmpErrors::Related, None)
+    };
+    for (ipv6, foreign) in [(false, 1), (true, 2)] {
+        let elsewhere = datagram(host(ipv6, 2), host(ipv6, 3), 0, b"never delivered");
+        let errors = [arrived(ipv6), elsewhere]
+            .map(|about| error(Problem::Unreachable, &about, router(ipv6)));
+        let sealed = errors.each_ref().map(|error| ends.seal(error).remove(0));
+        let esp = sealed.each_ref().map(|packet| &packet[20..]);
+        let (mut worker, mut out) = (
+            ends.receiver.inbound_worker(),
+            OpenedBatch::with_capacity(0),
+        );
+        let (mut bundle, segment) = (esp.concat(), esp[0].len());
+        let receiver = &ends.receiver;
+        let progress =
+            receiver.open_bundle(&mut worker, &mut bundle, segment, &from_a(), NOW, &mut out);
+        assert_eq!(progress, Progress::Done);
+        let opened: Vec<_> = out.frames().map(|frame| &frame[VIRTIO..]).collect();
+        assert_eq!(opened, [&errors[0]]);
+        assert_eq!(drops(&ends.receiver, DropReason::IcmpErrorForeign), foreign);
+    }
+}
+
 #[test]
 fn an_entry_that_names_icmp_means_it() {
     let icmp: Vec<_> = [(EVERYTHING[0], 1), (EVERYTHING[1], 58)]
