@@ -28,6 +28,9 @@ use crate::whole_packet::MAX_NESTING;
 
 type Entry = Arc<SadEntry<InboundSa>>;
 
+/// Octets of the longest packet, which is one of IPv6.
+const LONGEST: usize = 40 + 65_535;
+
 /// A packet under way, and the SA it came out of last.
 struct Layers<'a> {
     packet: Vec<u8>,
@@ -67,6 +70,9 @@ impl Engine {
             return Progress::Done;
         };
         if chain.is_fragment() {
+            if is_short_of_room(out) {
+                return Progress::Full;
+            }
             let whole = packet.get(..chain.total).unwrap_or_default();
             return match self.inbound_fragments.gather(whole, now, &self.drops) {
                 Ok(Some(mut whole)) => self.open_packet(worker, &mut whole, from, now, out),
@@ -122,7 +128,7 @@ impl Engine {
         now: Instant,
         out: &mut OpenedBatch,
     ) -> Progress {
-        if !out.has_room_for(packet.len()) && !out.is_empty() {
+        if is_short_of_room(out) {
             return Progress::Full;
         }
         let (mut incoming, sad) = Incoming::new(worker, from, now);
@@ -282,6 +288,12 @@ impl Engine {
             }
         }
     }
+}
+
+/// Whether a batch has to be emptied first: what a packet has inside may be longer than it, and once it was
+/// opened, or its other fragments were put to it, it cannot be taken up again.
+fn is_short_of_room(out: &OpenedBatch) -> bool {
+    !out.is_empty() && !out.has_room_for(LONGEST)
 }
 
 /// ESP that a packet has in a UDP datagram (RFC 3948), and whence it came.

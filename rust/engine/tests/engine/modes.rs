@@ -1,6 +1,7 @@
 //! Every mode, inner and outer family, in UDP and without: what goes in comes out.
 
 use crate::common::ends::*;
+use crate::common::pieces::cut;
 use crate::common::*;
 use perilune_engine::*;
 use perilune_wire::ip;
@@ -190,6 +191,49 @@ fn what_ah_covers_cannot_be_changed() {
             usize::from([1, 8, 10, 11].contains(&at)),
             "octet {at}"
         );
+    }
+}
+
+/// What is inside of packets that come one after the other, in a batch that holds few of it.
+fn open_all(receiver: &Engine, packets: &[Vec<u8>]) -> Vec<Vec<u8>> {
+    let (mut worker, mut out) = (receiver.inbound_worker(), OpenedBatch::with_capacity(0));
+    let from = PathInfo {
+        encapsulated: false,
+        ..from_a()
+    };
+    let mut opened = Vec::new();
+    for packet in packets {
+        let mut packet = packet.clone();
+        while receiver.open_packet(&mut worker, &mut packet, &from, NOW, &mut out) == Progress::Full
+        {
+            opened.extend(out.frames().map(|frame| frame[VIRTIO..].to_vec()));
+            out.clear();
+        }
+    }
+    opened.extend(out.frames().map(|frame| frame[VIRTIO..].to_vec()));
+    opened
+}
+
+#[test]
+fn a_full_batch_loses_nothing_that_is_longer_than_its_packet() {
+    let packets: Vec<_> = (0..200)
+        .map(|number| datagram(host(false, 1), host(false, 2), 0, &[number; 1000]))
+        .collect();
+    for compression in [None, Some(0x4711)] {
+        let mut config = sa(Mode::Tunnel);
+        config.processing.compression = compression;
+        let ends = Ends::new(&[config], false);
+        let sealed: Vec<_> = packets.iter().map(|one| ends.seal(one).remove(0)).collect();
+        let arriving = match compression {
+            // In fragments of the outer packet.
+            None => (1..)
+                .zip(&sealed)
+                .flat_map(|(number, packet)| cut(packet, number))
+                .collect(),
+            Some(_) => sealed,
+        };
+        assert_eq!(open_all(&ends.receiver, &arriving), packets);
+        assert_eq!(all_drops(&ends.receiver), 0);
     }
 }
 
