@@ -126,9 +126,10 @@ impl Engine {
         }
     }
 
-    /// Whether held packets have found an SA and [`Self::release_held`] is to be called.
-    pub fn has_released(&self) -> bool {
-        self.hold.has_released()
+    /// Whether held packets have found an SA, or this worker has some left of those that had, and
+    /// [`Self::release_held`] is to be called.
+    pub fn has_released(&self, worker: &OutboundWorker) -> bool {
+        !worker.released.is_empty() || self.hold.has_released()
     }
 
     /// Seal the packets that were held and have an SA now.

@@ -44,7 +44,7 @@ impl Turn {
     /// Take it, if it is nobody's.
     pub(crate) fn take(&self, sender: &Sender) -> bool {
         self.whose
-            .compare_exchange(NOBODY, sender.0, Ordering::SeqCst, Ordering::Relaxed)
+            .compare_exchange(NOBODY, sender.0, Ordering::SeqCst, Ordering::SeqCst)
             .is_ok()
     }
 

@@ -64,6 +64,11 @@ impl OutboundWorker {
             }
         }
         self.send();
+        // Its SA may have come while a packet was put aside to wait for it, and the worker that sends such
+        // packets may have looked before.
+        if shared.engine.has_released(&self.engine) {
+            shared.kick(0).raise();
+        }
         Ok(burst)
     }
 
@@ -96,12 +101,10 @@ impl OutboundWorker {
     /// Send what was held and has an SA now.
     pub(crate) fn release_held(&mut self, now: Instant) {
         let engine = Arc::clone(&self.shared.engine);
-        while engine.has_released() {
-            let progress = engine.release_held(&mut self.engine, now, &mut self.batch);
+        while engine.has_released(&self.engine) {
+            // Whether the batch was full is told by the next look.
+            let _ = engine.release_held(&mut self.engine, now, &mut self.batch);
             self.send();
-            if progress == Progress::Done {
-                break;
-            }
         }
     }
 

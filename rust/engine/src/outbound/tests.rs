@@ -143,7 +143,7 @@ fn an_sa_that_comes_while_a_packet_is_put_on_hold_frees_it() {
         ),
         Flow::Continue(())
     );
-    assert!(engine.has_released());
+    assert!(engine.has_released(&worker));
     let mut out = SealedBatch::with_capacity(0);
     assert_eq!(
         engine.release_held(&mut worker, NOW, &mut out),
