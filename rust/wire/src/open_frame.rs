@@ -128,7 +128,7 @@ impl Open {
         )
     }
 
-    /// The next sequence number; same acknowledgement, window, urgent pointer and options.
+    /// The next sequence number; same acknowledgement, reserved bits, window, urgent pointer and options.
     #[inline]
     fn has_tcp_header_of(&self, first: &[u8], packet: &[u8], new: &Candidate) -> Option<bool> {
         const MIN: usize = tcp::MIN_OCTETS;
@@ -136,8 +136,8 @@ impl Open {
         let (first, options) = first.get(header.clone())?.split_first_chunk::<MIN>()?;
         let (packet, other_options) = packet.get(header)?.split_first_chunk::<MIN>()?;
         let fields = |header: &[u8; MIN]| {
-            let [.., a0, a1, a2, a3, _, _, w0, w1, _, _, u0, u1] = *header;
-            [a0, a1, a2, a3, w0, w1, u0, u1]
+            let [.., a0, a1, a2, a3, offset, _, w0, w1, _, _, u0, u1] = *header;
+            [a0, a1, a2, a3, offset, w0, w1, u0, u1]
         };
         Some(
             new.sequence == self.next_sequence
