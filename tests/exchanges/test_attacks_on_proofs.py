@@ -8,12 +8,18 @@ import pytest
 
 from exchanges.pair import Pair, Side
 from exchanges.settings import left, right
+from perilune.crypto.keys import KeyKind, PublicKey
+from perilune.crypto.signature_rules import SchemeRule
+from perilune.crypto.signature_schemes import SignatureScheme
 from perilune.databases.pad import ANY_IPV4, PadEntry, SharedSecret
 from perilune.databases.proof import KnownKeys, NoProof, OwnKey, RemoteProof, SharedKey
 from perilune.ike.events import AuthenticationFailed, IkeSaUp
+from perilune.ike.received import find_notify
 from perilune.model.address import IKE_PORT, Endpoint
+from perilune.model.iana import NotifyType
 from perilune.model.identity import Identity
 from perilune.model.secret import Secret
+from perilune.wire.message import Message
 from support.keys import key_pair
 
 ELSEWHERE: Final = "203.0.113.7"
@@ -70,3 +76,35 @@ def test_secret_for_all_is_for_nobody_too() -> None:
         right_entry=right(remote_proof=NoProof(), remote_id=None),
     )
     pair.establish()
+
+
+def test_first_request_is_answered_without_a_look_at_every_key() -> None:
+    """Anybody may send one, and there may be a connection for each of very many peers."""
+    asked: list[KeyKind] = []
+
+    class Watched(SchemeRule):
+        def schemes(self, key: PublicKey) -> list[SignatureScheme]:
+            asked.append(key.kind)
+            return super().schemes(key)
+
+    keys = [key_pair(kind).public for kind in ("P-256", "P-384", "Ed448")]
+    entries = [
+        right(
+            name=f"of-{key.kind}-{key.bits}",
+            remote_addrs=(ANY_IPV4,),
+            remote_proof=KnownKeys((key,), (Watched(),)),
+        )
+        for key in keys
+    ]
+    pair = Pair()
+    pair.right.endpoint.load(entries, [pair.right_secret], pair.now)
+    pair.initiate()
+    pair.settle()
+    assert asked
+    asked.clear()
+    come_from_elsewhere(pair, left())
+    pair.initiate()
+    pair.settle()
+    first = next(d for d in pair.link.sent if str(d.destination.address) == ELSEWHERE)
+    assert find_notify(Message.decode(first.data).payloads, NotifyType.SUPPORTED_AUTH_METHODS)
+    assert not asked

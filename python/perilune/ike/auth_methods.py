@@ -10,7 +10,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from perilune.crypto.signature_rules import old_method, schemes_for
 from perilune.databases.proof import KnownKeys, NoProof, RemoteProof, SharedKey
 from perilune.ike.received import find_notify
-from perilune.ike.signature_hashes import AgreedHashes
 from perilune.model.iana import AuthMethod, NotifyType
 from perilune.wire.auth_announcements import (
     AuthAnnouncement,
@@ -19,20 +18,19 @@ from perilune.wire.auth_announcements import (
 )
 from perilune.wire.payloads import NotifyPayload, Payload
 
+_WITHOUT_KEY = frozenset({AuthMethod.SHARED_KEY_MIC, AuthMethod.NULL})
 
-def method_notifies(proofs: Iterable[RemoteProof], hashes: AgreedHashes) -> tuple[Payload, ...]:
-    """Return the announcement of what a peer may prove itself by; none where no signature is wanted.
+
+def method_notifies(announcements: Iterable[AuthAnnouncement]) -> tuple[Payload, ...]:
+    """Return the notify that tells what a peer may prove itself by; none where no signature is wanted.
 
     Args:
-        proofs: What connections ask for.
-        hashes: Whether both sides know RFC 7427.
+        announcements: Of what connections ask for; each is told once.
     """
-    wanted = tuple(dict.fromkeys(proofs))
-    if not any(isinstance(proof, KnownKeys) for proof in wanted):
+    wanted = dict.fromkeys(announcements)
+    if all(one.method in _WITHOUT_KEY for one in wanted):
         return ()
-    all_of_them = (one for proof in wanted for one in _announcements(proof, hashes))
-    data = encode_auth_announcements(dict.fromkeys(all_of_them))
-    return (NotifyPayload(NotifyType.SUPPORTED_AUTH_METHODS, data),)
+    return (NotifyPayload(NotifyType.SUPPORTED_AUTH_METHODS, encode_auth_announcements(wanted)),)
 
 
 def announced_identifiers(payloads: Sequence[Payload]) -> frozenset[bytes]:
@@ -47,7 +45,13 @@ def announced_identifiers(payloads: Sequence[Payload]) -> frozenset[bytes]:
     return frozenset(one.identifier for one in decode_auth_announcements(notify.data) if one.identifier)
 
 
-def _announcements(proof: RemoteProof, hashes: AgreedHashes) -> Iterator[AuthAnnouncement]:
+def announcements(proof: RemoteProof, *, digital_signature: bool) -> Iterator[AuthAnnouncement]:
+    """Yield what a peer may prove itself by where a proof is asked for.
+
+    Args:
+        proof: It.
+        digital_signature: Whether both sides know RFC 7427.
+    """
     match proof:
         case SharedKey():
             yield AuthAnnouncement(AuthMethod.SHARED_KEY_MIC)
@@ -57,7 +61,7 @@ def _announcements(proof: RemoteProof, hashes: AgreedHashes) -> Iterator[AuthAnn
             for key in keys:
                 for scheme in schemes_for(key, rules):
                     method = old_method(key, scheme)
-                    if hashes.of_us is not None and scheme.identifiers:
+                    if digital_signature and scheme.identifiers:
                         yield AuthAnnouncement(AuthMethod.DIGITAL_SIGNATURE, 0, scheme.identifiers[0])
-                    elif hashes.of_us is None and method is not None:
+                    elif not digital_signature and method is not None:
                         yield AuthAnnouncement(method, 0)

@@ -12,11 +12,13 @@ from typing import Final, Generic, TypeVar
 from perilune.databases.pad import AddressRange, Host, PadEntry
 from perilune.databases.processing import Mode
 from perilune.databases.proof import NoProof, RemoteProof
+from perilune.ike.auth_methods import announcements
 from perilune.model.address import IpAddress, Path
 from perilune.model.iana import HashId
 from perilune.model.identity import Identity
 from perilune.model.identity_pattern import IdentityPattern, spelling
 from perilune.model.proposal import Proposal
+from perilune.wire.auth_announcements import AuthAnnouncement
 
 T = TypeVar("T")
 
@@ -91,9 +93,10 @@ class _Group:
         return frozenset(hash_ for _, entry in self.entries for hash_ in entry.signature_hashes)
 
     @cached_property
-    def remote_proofs(self) -> tuple[RemoteProof, ...]:
-        """What its entries ask peers for, each once."""
-        return tuple(dict.fromkeys(entry.remote_proof for _, entry in self.entries))
+    def announcements(self) -> dict[bool, tuple[AuthAnnouncement, ...]]:
+        """What its entries take from peers, each once: without and with RFC 7427."""
+        proofs = tuple(dict.fromkeys(entry.remote_proof for _, entry in self.entries))
+        return {known: _of_proofs(proofs, digital_signature=known) for known in (False, True)}
 
     @property
     def only_host(self) -> IpAddress | None:
@@ -138,10 +141,11 @@ class Candidates:
             hash_ for groups in self.ranks for group in groups for hash_ in group.signature_hashes
         )
 
-    @property
-    def remote_proofs(self) -> Iterator[RemoteProof]:
-        """What all of them ask peers for."""
-        return (proof for groups in self.ranks for group in groups for proof in group.remote_proofs)
+    def announcements(self, *, digital_signature: bool) -> Iterator[AuthAnnouncement]:
+        """Yield what they take from peers; see `perilune.ike.auth_methods.announcements`."""
+        for groups in self.ranks:
+            for group in groups:
+                yield from group.announcements[digital_signature]
 
     def accepting(self, remote: Identity) -> list[PadEntry]:
         """Return those that accept an identity."""
@@ -183,6 +187,11 @@ class PathIndex:
 
 def _in_order(several: Iterable[list[Numbered]]) -> Iterator[PadEntry]:
     return (entry for _, entry in heapq.merge(*several, key=itemgetter(0)))
+
+
+def _of_proofs(proofs: Iterable[RemoteProof], *, digital_signature: bool) -> tuple[AuthAnnouncement, ...]:
+    found = (one for proof in proofs for one in announcements(proof, digital_signature=digital_signature))
+    return tuple(dict.fromkeys(found))
 
 
 def _names(entry: PadEntry) -> tuple[Identity | IdentityPattern, ...]:

@@ -7,7 +7,7 @@ from typing import Final
 
 from perilune.databases.pad import SharedSecret
 from perilune.databases.proof import NoProof, SharedKey
-from perilune.ike.auth_methods import method_notifies
+from perilune.ike.auth_methods import announcements, method_notifies
 from perilune.ike.authenticated import Authenticated
 from perilune.ike.channel import Channel, Malformed, Response
 from perilune.ike.child_agreement import Nonces, agree
@@ -108,7 +108,8 @@ class Authentication:
         if entry.definite_remote_id is not None:
             payloads.append(IdPayload(PayloadType.ID_R, entry.definite_remote_id))
         payloads.append(proof.payload)
-        payloads += method_notifies((entry.remote_proof,), self._done.hashes)
+        signed = self._done.hashes.of_us is not None
+        payloads += method_notifies(announcements(entry.remote_proof, digital_signature=signed))
         self._offer = self._make_offer()
         payloads += self._offer.payloads
         self._channel.request(ExchangeType.IKE_AUTH, payloads, now)

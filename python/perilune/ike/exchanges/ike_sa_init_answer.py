@@ -99,7 +99,8 @@ def _begin(context: Context, table: HalfOpenTable, message: Message, path: Path,
         return
     _tell_received(context, message)
     payloads = _payloads(entry, choice, reply, message, (spi_r, path))
-    payloads += (*hash_notifies(hashes.of_us or ()), *method_notifies(candidates.remote_proofs, hashes))
+    announced = candidates.announcements(digital_signature=hashes.of_us is not None)
+    payloads += (*hash_notifies(hashes.of_us or ()), *method_notifies(announced))
     payloads += vendor_payloads(candidates.modes)
     response = _respond(context, message.header, spi_r, payloads, path)
     done = _done(entry, choice, keyed, hashes, message, (response, path))
