@@ -232,6 +232,20 @@ def test_rival_that_the_peer_closed_does_not_inherit_the_children() -> None:
     assert len(pair.right.data_plane.sas) == 2
 
 
+def test_rival_inherits_the_children_where_our_own_rekeying_is_answered_by_another_choice() -> None:
+    insider = Insider()
+    pair = insider.pair
+    pair.do(lambda now: pair.right.endpoint.rekey_ike("gw", now))
+    rival = _rekeyed_by_insider(insider)
+    not_offered = ike_proposal(bits=192).with_spi(bytes(7) + b"\2", 1)
+    insider.answer(SaPayload((not_offered,)), NoncePayload(bytes(32)))
+    assert "no common ENCR" in pair.right.take(Refused).why
+    insider.answer()
+    (left_over,) = pair.right.ike_sas
+    assert left_over.name.spi_i == rival.spi_i
+    assert len(left_over.children) == 1
+
+
 def _rekeyed_by_insider(insider: Insider) -> KeyedSa:
     """Rekey the IKE SA with a nonce that is never the lowest."""
     ours, nonce = KeyExchange.begin(KeId.CURVE25519, SeededRng(5)), b"\xff" * 32

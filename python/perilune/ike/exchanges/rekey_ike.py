@@ -123,6 +123,7 @@ class RekeyIke:
                 return
         except Refusal as refusal:
             sa.context.outbox.tell(refused_by_us(sa.name, _WHAT, refusal))
+            self.abandon(sa, now)
             sa.enqueue_end(DeleteIke(DownReason.REFUSED), now)
             return
         self._go_on(sa, so_far, now)
