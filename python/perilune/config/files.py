@@ -38,9 +38,9 @@ class SystemFiles:
         """Return a file's contents; see `Files.read`."""
         try:
             with open(file, "rb", opener=_open_at_once) as stream:
-                if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
-                    raise ConfigError("it is no regular file", file=file)
-                contents = stream.read(LARGEST_FILE_OCTETS + 1)
+                if stat.S_ISFIFO(os.fstat(stream.fileno()).st_mode):
+                    raise ConfigError("a FIFO is not read", file=file)
+                contents = stream.read(LARGEST_FILE_OCTETS + 1) or b""  # None from a terminal
         except OSError as error:
             reason = error.strerror or "it cannot be read"
             raise ConfigError(f"{reason[0].lower()}{reason[1:]}", file=file) from error

@@ -148,12 +148,10 @@ def test_what_is_no_file_holds_nobody_up(directory: Path) -> None:
     assert entry.local_proof == OwnKey(MOON)
     (directory / "private/moonKey.pem").unlink()
     told = mistake(directory, text_of())
-    assert "…/private/fifo: it is no regular file" in told
+    assert "…/private/fifo: a FIFO is not read" in told
     assert "…/private/loop: too many levels of symbolic links" in told
     os.mkfifo(directory / "pubkey/fifo")
-    assert "pubkey/fifo: it is no regular file" in mistake(
-        directory, text_of(remote="pubkeys = fifo\n id = s")
-    )
+    assert "pubkey/fifo: a FIFO is not read" in mistake(directory, text_of(remote="pubkeys = fifo\n id = s"))
 
 
 def test_private_key_is_read_once_however_many_connections_there_are(directory: Path) -> None:
