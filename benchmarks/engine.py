@@ -23,7 +23,8 @@ PATIENCE_S = 900
 PACKET = re.compile(r"^(\S.*?) +(\d+) +(\d+) +(\d+|-) +(\d+) +(\d+|-)(?: .*)?$", re.MULTILINE)
 SCALE = re.compile(r"^ *(\d+)((?: +-?[\d.]+){10,})$", re.MULTILINE)
 STALL = re.compile(
-    r"^([\d,]+ .*): ([\d.]+) ms; longest seal ([\d.]+) ms of its own, ([\d.]+) ms", re.MULTILINE
+    r"^([\d,]+ .*): ([\d.]+) ms; longest seal ([\d.]+) ms of its own, ([\d.]+) ms on the wall, ([\d.]+) ms",
+    re.MULTILINE,
 )
 NAMES = {
     "AesGcm(Bits128": "AES-128-GCM",
@@ -62,8 +63,8 @@ class Scale:
     policy_octets: float
     outbound_octets: float
     inbound_octets: float
-    install_us: float
-    """For each SA."""
+    installed_per_s: float
+    """SAs in a second."""
     seal_few_ns: float
     """A packet, of a hundred SAs spread over all."""
     seal_any_ns: float
@@ -82,6 +83,8 @@ class Stall:
     """The longest that sealing one packet took of its own thread's time."""
     wall_ms: float
     """By the clock, in which a busy machine shows."""
+    engine_ms: float
+    """By the clock, without the time in which the thread was ready and had to wait for a processor."""
 
 
 @dataclass(slots=True)
@@ -160,7 +163,7 @@ def read_stalls(text: str) -> list[Stall]:
     Raises:
         LabError: There is no line of it.
     """
-    return _all(STALL, text, lambda found: Stall(found[1], float(found[2]), float(found[3]), float(found[4])))
+    return _all(STALL, text, lambda found: Stall(found[1], *map(float, found.groups()[1:])))
 
 
 def _all(pattern: re.Pattern[str], text: str, read: Callable[[re.Match[str]], T]) -> list[T]:

@@ -109,7 +109,7 @@ def _scale(results: Results) -> Iterator[Verdict]:
         ):
             yield Verdict("scale", f"{name}: {many.sas:,} SAs to {few.sas:,}", 1.5, most / least)
     if results.engine.stalls:
-        longest = max(stall.wall_ms for stall in results.engine.stalls)
+        longest = max(stall.engine_ms for stall in results.engine.stalls)
         yield Verdict("scale", "10,000 changes stall a packet, ms", 5.0, longest)
 
 

@@ -21,7 +21,7 @@ SCALE = (
     "of a policy",
     "of an outbound SA",
     "of an inbound SA",
-    "install us",
+    "SAs a s",
     "seal: few",
     "any",
     "open: few",
@@ -56,7 +56,7 @@ def scale(results: Results) -> Table:
             f"{row.policy_octets:.0f}",
             f"{row.outbound_octets:.0f}",
             f"{row.inbound_octets:.0f}",
-            f"{row.install_us:.1f}",
+            f"{row.installed_per_s:,.0f}",
             f"{row.seal_few_ns:.0f}",
             f"{row.seal_any_ns:.0f}",
             f"{row.open_few_ns:.0f}",
@@ -69,9 +69,15 @@ def scale(results: Results) -> Table:
 
 def stalls(results: Results) -> Table:
     """What changes cost the packets meanwhile."""
-    head = ("changes", "applied in ms", "longest seal, own ms", "on the wall, ms")
+    head = ("changes", "applied in ms", "longest seal, own ms", "on the wall, ms", "without scheduling, ms")
     rows = [
-        [stall.changes, f"{stall.applied_ms:.1f}", f"{stall.own_ms:.3f}", f"{stall.wall_ms:.3f}"]
+        [
+            stall.changes,
+            f"{stall.applied_ms:.1f}",
+            f"{stall.own_ms:.3f}",
+            f"{stall.wall_ms:.3f}",
+            f"{stall.engine_ms:.3f}",
+        ]
         for stall in results.engine.stalls
     ]
     return Table("stalls", "Changes beside packets", head, rows)
