@@ -5,7 +5,7 @@ from __future__ import annotations
 from benchmarks.instructions import differences, own_instructions
 
 PROFILE = """\
-ob=(1) /work/target/release/deps/instructions-1
+ob=(1) target/release/deps/instructions-1
 fl=(1) rust/engine/src/bundle.rs
 fn=(1) perilune_engine::bundle::open
 10 7
