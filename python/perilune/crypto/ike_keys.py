@@ -8,12 +8,10 @@ from dataclasses import dataclass
 from perilune.crypto.prf import PRF_KEY_OCTETS, prf, prf_plus
 from perilune.model.iana import PrfId
 from perilune.model.proposal import INTEG_KEY_OCTETS, EspSuite, IkeSuite
-from perilune.model.quick import quick
 from perilune.model.secret import Secret
 from perilune.model.spi import IkeSpi
 
 
-@quick
 @dataclass(frozen=True, slots=True)
 class IkeKeys:
     """The seven secrets of an IKE SA; `i` is the original initiator's and `r` the responder's."""

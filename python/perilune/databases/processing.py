@@ -7,7 +7,6 @@ from enum import Enum, IntEnum
 
 from perilune.model.address import IpAddress
 from perilune.model.errors import LocalError
-from perilune.model.quick import quick
 from perilune.model.time import Duration
 
 
@@ -124,7 +123,6 @@ class DscpMap:
         return ",".join(f"{inner}:{outer}" for inner, outer in enumerate(self.outer) if outer)
 
 
-@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Processing:
     """The form of an SA's packets.

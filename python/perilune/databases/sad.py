@@ -10,7 +10,6 @@ from perilune.databases.spd import PolicyId
 from perilune.model.address import Path
 from perilune.model.errors import LocalError
 from perilune.model.proposal import EspSuite
-from perilune.model.quick import quick
 from perilune.model.secret import Secret
 from perilune.model.selector import TrafficSelector
 from perilune.model.spi import Spi
@@ -45,7 +44,6 @@ class EspKeys:
     """Key of the integrity algorithm; empty with an AEAD."""
 
 
-@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """An end of life; None where there is none (RFC 4301, section 4.4.2.1)."""
@@ -58,7 +56,6 @@ class Limits:
     """Since the SA was installed."""
 
 
-@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lifetime:
     """When an SA wants a successor, and when it ends."""
@@ -75,7 +72,6 @@ class SaName:
     path: Path
 
 
-@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SequenceState:
     """Where sequence numbers stand at first: a key may outlive its SA (RFC 4303, section 3.3.3)."""
@@ -95,7 +91,6 @@ SMALLEST_WINDOW_PACKETS = 32
 LARGEST_WINDOW_PACKETS = 4096
 
 
-@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SadEntry:
     """One SA: one direction, AH or ESP.

@@ -9,11 +9,9 @@ from perilune.ike.nat import Nat
 from perilune.ike.registry import Identities
 from perilune.model.address import Path
 from perilune.model.identity import NOBODY, Identity
-from perilune.model.quick import quick
 from perilune.model.time import Instant
 
 
-@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Authenticated:
     """Two sides that proved to each other who they are."""

@@ -21,7 +21,6 @@ from perilune.ike.retransmission import Retransmission
 from perilune.model.address import Path
 from perilune.model.errors import DecodeError, PeerError
 from perilune.model.iana import ExchangeType, NotifyType
-from perilune.model.quick import quick
 from perilune.model.time import Instant
 from perilune.wire.header import Flags, Header
 from perilune.wire.message import (
@@ -38,7 +37,6 @@ _IP_OCTETS: Final = {4: 20, 6: 40}
 _MARKER_OCTETS: Final = 4
 
 
-@quick
 @dataclass(frozen=True, slots=True)
 class Request:
     """The peer's next request, authentic; it has to be answered."""

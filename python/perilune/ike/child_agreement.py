@@ -11,7 +11,6 @@ from perilune.ike.child_form import AgreedForm
 from perilune.ike.keyed import KeyedSa
 from perilune.ike.narrowing import Selectors
 from perilune.model.proposal import EspSuite
-from perilune.model.quick import quick
 from perilune.model.secret import Secret
 from perilune.model.spi import Spi
 
@@ -30,7 +29,6 @@ class Nonces:
         return min(self.nonce_i, self.nonce_r)
 
 
-@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChildAgreement:
     """A Child SA that is agreed on and not yet installed."""
@@ -50,7 +48,6 @@ class ChildAgreement:
     """Whether we were the initiator of the exchange."""
 
 
-@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChildTerms:
     """Everything that an agreement needs besides keys."""

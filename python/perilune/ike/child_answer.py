@@ -27,12 +27,10 @@ from perilune.ike.refusal import Refusal
 from perilune.ike.spis import SpiRegistry
 from perilune.model.iana import NotifyType, PayloadType
 from perilune.model.proposal import Proposal
-from perilune.model.quick import quick
 from perilune.model.spi import Spi
 from perilune.wire.payloads import Payload, SaPayload, TsPayload
 
 
-@quick
 @dataclass(frozen=True, slots=True)
 class ChildRequest:
     """What the peer asks for."""
@@ -79,7 +77,6 @@ class ChildRequest:
         return replace(self, form=replace(self.form, mode=mode))
 
 
-@quick
 @dataclass(frozen=True, slots=True)
 class ChildGrant:
     """A child that fits a request, before it has an SPI."""

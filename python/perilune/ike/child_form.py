@@ -26,7 +26,6 @@ from perilune.ike.received import find_notify
 from perilune.ike.refusal import Refusal
 from perilune.model.address import Path
 from perilune.model.iana import NotifyType, ProtocolId
-from perilune.model.quick import quick
 from perilune.wire.payloads import NotifyPayload, Payload
 
 _MODE_NOTIFIES: Final = {
@@ -36,7 +35,6 @@ _MODE_NOTIFIES: Final = {
 """Tunnel mode is what there is without a notify."""
 
 
-@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FormNotifies:
     """What one side says."""
@@ -91,7 +89,6 @@ class FormNotifies:
         return replace(self, compressions=() if cpi is None else (CompressionOffer(cpi),))
 
 
-@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgreedForm:
     """The form of a Child SA's packets, as both sides have it."""

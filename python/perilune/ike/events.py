@@ -17,7 +17,6 @@ from perilune.model.address import Path
 from perilune.model.iana import ExchangeType, PayloadType, ProtocolId
 from perilune.model.identity import Identity
 from perilune.model.proposal import EspSuite, IkeSuite
-from perilune.model.quick import quick
 from perilune.model.selector import TrafficSelector
 from perilune.model.spi import Spi, format_spi
 
@@ -35,7 +34,6 @@ class DownReason(Enum):
     UNREACHABLE = "the peer does not answer"
 
 
-@quick
 @dataclass(frozen=True, slots=True)
 class IkeSaUp:
     """An IKE SA is established: both sides proved who they are, as far as their connection asks for it."""
@@ -82,7 +80,6 @@ class IkeSaRekeyed:
         return f"{self.ike}: IKE SA rekeyed, now {self.new}, {self.suite}"
 
 
-@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChildSaUp:
     """A Child SA carries packets."""
@@ -295,7 +292,6 @@ class ChildKeysDerived:
         return f"{self.ike}: keys of {self.child} exported"
 
 
-@quick
 @dataclass(frozen=True, slots=True)
 class MessageSent:
     """A message was sent for the first time."""
@@ -313,7 +309,6 @@ class MessageSent:
         return f"{self.ike}: sent {_message(self)}"
 
 
-@quick
 @dataclass(frozen=True, slots=True)
 class MessageReceived:
     """A message was received and is authentic as far as that can be known."""

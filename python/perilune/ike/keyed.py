@@ -9,13 +9,11 @@ from perilune.crypto.ike_keys import IkeKeys, derive_ike_keys, derive_updated_ik
 from perilune.crypto.sk import SkCipher
 from perilune.ike.protection import Protection
 from perilune.model.proposal import IkeSuite
-from perilune.model.quick import quick
 from perilune.model.random import Rng
 from perilune.model.secret import Secret
 from perilune.model.spi import IkeSpi
 
 
-@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyedSa:
     """SPIs, algorithms, nonces and keys of an IKE SA."""

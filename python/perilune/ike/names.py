@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from perilune.model.quick import quick
 from perilune.model.spi import IkeSpi, Spi, format_ike_spi, format_spi
 
 
-@quick
 @dataclass(frozen=True, slots=True)
 class IkeName:
     """One IKE SA, established or not."""
@@ -32,7 +30,6 @@ class IkeName:
         )
 
 
-@quick
 @dataclass(frozen=True, slots=True)
 class ChildName:
     """One Child SA: a pair of ESP SAs."""

@@ -7,10 +7,8 @@ from dataclasses import dataclass
 from perilune.databases.changes import Change
 from perilune.ike.events import IkeEvent
 from perilune.model.address import Path
-from perilune.model.quick import quick
 
 
-@quick
 @dataclass(frozen=True, slots=True)
 class Transmit:
     """A datagram to send."""

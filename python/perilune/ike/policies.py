@@ -16,7 +16,6 @@ from perilune.databases.spd import Action, IcmpErrors, PolicyId, SpdEntry, SpdTe
 from perilune.dataplane.events import Flow
 from perilune.ike.outbox import Outbox
 from perilune.model.address import IpAddress
-from perilune.model.quick import quick
 from perilune.model.selector import ANY_PROTOCOL, LAST_PORT, TrafficSelector
 
 _BASE: Final = {Action.BYPASS: 100_000, Action.PROTECT: 200_000, Action.DISCARD: 300_000}
@@ -26,7 +25,6 @@ LAST_OWN_POLICY: Final = 0xBFFF_FFFF
 """Numbers of SPD entries above are for SAs that are not IKE's."""
 
 
-@quick
 @dataclass(frozen=True, slots=True)
 class PolicyWish:
     """An SPD entry without a number."""

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 
-from perilune.model.quick import quick
-
 IpAddress = IPv4Address | IPv6Address
 """An address of either family."""
 
@@ -17,7 +15,6 @@ NAT_T_PORT = 4500
 """UDP port of IKE and ESP together (RFC 3948; RFC 7296, section 2.23)."""
 
 
-@quick
 @dataclass(frozen=True, slots=True, order=True)
 class Endpoint:
     """An address and a UDP port."""
@@ -29,7 +26,6 @@ class Endpoint:
         return f"[{self.address}]:{self.port}" if self.address.version == 6 else f"{self.address}:{self.port}"
 
 
-@quick
 @dataclass(frozen=True, slots=True)
 class Path:
     """The two ends of a datagram's way, seen from this host.

@@ -16,10 +16,8 @@ from perilune.model.iana import (
     SnId,
     TransformType,
 )
-from perilune.model.quick import quick
 
 
-@quick
 @dataclass(frozen=True, slots=True)
 class Transform:
     """One algorithm of a proposal (RFC 7296, section 3.3.2).
@@ -61,7 +59,6 @@ _ID_NAMES: dict[int, type[EncrId | PrfId | IntegId | KeId | SnId]] = {
 }
 
 
-@quick
 @dataclass(frozen=True, slots=True)
 class Proposal:
     """Transforms for one protocol, in the order in which the sender prefers them (section 3.3.1)."""

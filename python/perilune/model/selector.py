@@ -15,7 +15,6 @@ from typing import Final
 
 from perilune.model.address import IpAddress
 from perilune.model.errors import LocalError
-from perilune.model.quick import quick
 
 ANY_PROTOCOL: Final = 0
 LAST_PORT: Final = 65535
@@ -23,7 +22,6 @@ IpNetwork = IPv4Network | IPv6Network
 """A prefix of either family."""
 
 
-@quick
 @dataclass(frozen=True, slots=True)
 class TrafficSelector:
     """A range of addresses of one family, with a protocol and a range of ports.

@@ -5,14 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from operator import attrgetter
 
-from perilune.model.quick import quick
-
 _NS = attrgetter("ns")
 _NS_PER_MS = 1_000_000
 _NS_PER_S = 1_000_000_000
 
 
-@quick
 @dataclass(frozen=True, slots=True, order=True)
 class Duration:
     """A length of time in nanoseconds."""
@@ -54,7 +51,6 @@ ZERO = Duration(0)
 """No time at all."""
 
 
-@quick
 @dataclass(frozen=True, slots=True, order=True)
 class Instant:
     """A point on the driver's monotonic clock, in nanoseconds since its own beginning."""

@@ -28,7 +28,6 @@ from typing import Final, Self
 
 from perilune.model.errors import DecodeError
 from perilune.model.iana import PayloadType
-from perilune.model.quick import quick
 from perilune.model.spi import IkeSpi
 
 HEADER_OCTETS: Final = 28
@@ -72,7 +71,6 @@ _FLAGS: Final = tuple(
 """What each octet says."""
 
 
-@quick
 @dataclass(frozen=True, slots=True)
 class Header:
     """The fields of the header; `next_payload` and `length` are filled in when a message is encoded."""

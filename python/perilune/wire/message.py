@@ -21,7 +21,6 @@ from typing import Final, Self
 
 from perilune.model.errors import DecodeError, PeerError
 from perilune.model.iana import NotifyType, PayloadType
-from perilune.model.quick import quick
 from perilune.wire.chain import decode_chain, decode_message_chain, encode_chain, encode_generic_header
 from perilune.wire.header import HEADER_OCTETS, MAJOR_VERSION, Header
 from perilune.wire.payloads import EncryptedFragment, EncryptedPayload, Payload
@@ -47,7 +46,6 @@ _GENERIC_OCTETS: Final = 4
 _LONGEST_PAYLOAD: Final = 0xFFFF
 
 
-@quick
 @dataclass(frozen=True, slots=True)
 class Message:
     """A message as it came from the network, all but its encrypted part decoded."""

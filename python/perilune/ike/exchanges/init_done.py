@@ -11,7 +11,6 @@ from perilune.ike.nat import Nat
 from perilune.ike.signature_hashes import AgreedHashes
 from perilune.model.address import Path
 from perilune.model.proposal import Proposal
-from perilune.model.quick import quick
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +21,6 @@ class WantedChild:
     flow: Flow | None = None
 
 
-@quick
 @dataclass(frozen=True, slots=True)
 class InitDone:
     """What IKE_SA_INIT leads to."""

@@ -17,7 +17,6 @@ from typing import Final, Self
 from perilune.model.errors import DecodeError
 from perilune.model.iana import IdType, PayloadType
 from perilune.model.identity import Identity
-from perilune.model.quick import quick
 from perilune.wire.reading import require
 
 _FIXED_OCTETS: Final = 4
@@ -29,7 +28,6 @@ _FIXED_DATA_OCTETS: Final[dict[int, int]] = {
 }
 
 
-@quick
 @dataclass(frozen=True, slots=True)
 class IdPayload:
     """Who the sender says it is (IDi of the initiator, IDr of the responder), or whom it asks for (IDr)."""

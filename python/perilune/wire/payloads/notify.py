@@ -18,14 +18,12 @@ from struct import Struct
 from typing import ClassVar, Final, Self
 
 from perilune.model.iana import FIRST_STATUS_NOTIFY, NotifyType, PayloadType, ProtocolId
-from perilune.model.quick import quick
 from perilune.wire.reading import require
 
 _FIXED: Final = Struct("!BBH")
 _TYPES: Final[dict[int, NotifyType]] = {member.value: member for member in NotifyType}
 
 
-@quick
 @dataclass(frozen=True, slots=True)
 class NotifyPayload:
     """One notification."""
