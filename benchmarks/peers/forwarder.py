@@ -17,6 +17,7 @@ from pathlib import Path
 from benchmarks.bed import INNER, OTHER, OUTER, Bed
 from benchmarks.tunnels import Running, Tunnel
 from lab.errors import MissingProgramError
+from lab.namespace import Namespace
 from lab.process import until
 from lab.traffic import ROOT
 
@@ -61,12 +62,16 @@ class ForwarderTunnel(Tunnel):
                 words = (str(_built()[1]), "-i", DEVICE, *ends, "-m", "gso", *cipher)
                 child = namespace.spawn("tunfwd", *words, log=directory / f"{side}.log")
                 children.append(stack.enter_context(child))
-
-                def is_there() -> bool:
-                    words = ("ip", "link", "show", DEVICE)
-                    return namespace.run(*words, check=False).returncode == 0  # noqa: B023  # called at once
-
-                until(is_there, 5.0, "tunfwd's device")
-                namespace.address(DEVICE, f"{INNER[side]}/24")
-                namespace.ip("link", "set", DEVICE, "mtu", "1420", "up")
+                _set_up(namespace, INNER[side])
             yield Running(INNER["b"], tuple(children))
+
+
+def _set_up(namespace: Namespace, address: str) -> None:
+    """Give the forwarder's device an address as soon as it is there."""
+
+    def is_there() -> bool:
+        return namespace.run("ip", "link", "show", DEVICE, check=False).returncode == 0
+
+    until(is_there, 5.0, "tunfwd's device")
+    namespace.address(DEVICE, f"{address}/24")
+    namespace.ip("link", "set", DEVICE, "mtu", "1420", "up")

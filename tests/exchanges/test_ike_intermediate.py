@@ -45,14 +45,18 @@ INIT, INTERMEDIATE, AUTH = ExchangeType.IKE_SA_INIT, ExchangeType.IKE_INTERMEDIA
 SMALL = EndpointSettings(fragment_octets=576)
 
 
-def pair_of(*proposals: Proposal, theirs: tuple[Proposal, ...] | None = None, **changes: object) -> Pair:
-    settings = changes.pop("settings", EndpointSettings())
+def pair_of(
+    *proposals: Proposal,
+    theirs: tuple[Proposal, ...] | None = None,
+    settings: EndpointSettings | None = None,
+    seed: int = 0,
+) -> Pair:
     return Pair(
         left_entry=left(proposals=proposals),
         right_entry=right(proposals=proposals if theirs is None else theirs),
-        left_settings=settings,  # type: ignore[arg-type] # a test says what it gives
-        right_settings=settings,  # type: ignore[arg-type]
-        **changes,  # type: ignore[arg-type]
+        left_settings=settings,
+        right_settings=settings,
+        seed=seed,
     )
 
 

@@ -11,7 +11,7 @@ from pathlib import Path as FilePath
 import pytest
 
 from lab.capture import tap
-from lab.topology import Sites, host, host6, two_sites
+from lab.topology import Sites, host, host6
 from lab.traffic import ping, services, transfer
 from perilune.databases.changes import AddPolicy, AddSa, RemovePolicy
 from perilune.databases.sad import Direction
@@ -46,10 +46,9 @@ V6_IN_V6 = replace(V6_IN_V4, path=path(OUTER6_A, OUTER6_B))
 TUNNELS = {"4in4": V4, "6in4": V6_IN_V4, "4in6": V4_IN_V6, "6in6": V6_IN_V6}
 
 
-@pytest.fixture(scope="module")
-def sites() -> Iterator[Sites]:
-    with two_sites(leaky=True) as sites:
-        yield sites
+@pytest.fixture
+def sites(leaky_sites: Sites) -> Sites:
+    return leaky_sites
 
 
 @pytest.fixture

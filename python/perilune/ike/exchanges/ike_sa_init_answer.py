@@ -103,7 +103,7 @@ def _begin(context: Context, table: HalfOpenTable, message: Message, path: Path,
     payloads += (*hash_notifies(hashes.of_us or ()), *method_notifies(announced))
     payloads += vendor_payloads(candidates.modes)
     response = _respond(context, message.header, spi_r, payloads, path)
-    done = _done(entry, choice, keyed, hashes, message, (response, path))
+    done = _done(entry, choice, keyed, hashes, message, response, path)
     half_open = HalfOpen(context, table, done, candidates, now)
     context.registry.put(half_open)
     if context.settings.export_keys and not keyed.suite.additional_key_exchanges:
@@ -176,9 +176,9 @@ def _done(  # noqa: PLR0913, PLR0917 - all that the exchange led to
     keyed: KeyedSa,
     hashes: AgreedHashes,
     message: Message,
-    there: tuple[bytes, Path],
+    response: bytes,
+    path: Path,
 ) -> InitDone:
-    response, path = there
     nat = find_nat(message.payloads, keyed.spi_i, NO_IKE_SPI, path, pretend=entry.encap)
     return InitDone(
         keyed=keyed,
